@@ -1,0 +1,154 @@
+//! What a carrier is: something that headers can be read from and written to.
+
+use std::borrow::Cow;
+
+use crate::Fields;
+
+/// The value of one header, as far as it can be told without copying it.
+///
+/// Message headers are not always text: AMQP 0-9-1 has integers, tables and more, Kafka has null and arbitrary
+/// bytes. A carrier hands out what is there; that a value is no text is told by the value, never by an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FieldValue<'a> {
+    /// Text.
+    Text(&'a str),
+    /// Bytes that may or may not be UTF-8 text.
+    Bytes(&'a [u8]),
+    /// A header that is there and has no value.
+    Null,
+    /// A value of a type that holds no text, with the name that its protocol gives the type.
+    Other(&'static str),
+}
+
+impl<'a> FieldValue<'a> {
+    /// The bytes of a value that may be text; `None` for [`Null`](Self::Null) and [`Other`](Self::Other).
+    pub fn as_bytes(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Text(text) => Some(text.as_bytes()),
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Null | Self::Other(_) => None,
+        }
+    }
+
+    /// The text of a value; `None` where it is not UTF-8, null, or of another type.
+    pub fn as_str(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
+            Self::Null | Self::Other(_) => None,
+        }
+    }
+
+    /// Whether there is nothing in it: null, or no bytes. Such a copy of a header counts as absent.
+    pub fn is_empty(self) -> bool {
+        match self {
+            Self::Text(text) => text.is_empty(),
+            Self::Bytes(bytes) => bytes.is_empty(),
+            Self::Null => true,
+            Self::Other(_) => false,
+        }
+    }
+}
+
+impl<'a> From<&'a str> for FieldValue<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a String> for FieldValue<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a Cow<'_, str>> for FieldValue<'a> {
+    fn from(text: &'a Cow<'_, str>) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a [u8]> for FieldValue<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+/// Which one of several different `traceparent` headers is used.
+///
+/// Identical copies count as one, and null or empty ones as none, so they are no conflict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Conflict {
+    /// None of them: the trace starts anew (W3C Trace Context, section 4.3, for HTTP).
+    #[default]
+    Restart,
+    /// The last one that is valid. In Kafka a record that is forwarded with its headers gets the newest context
+    /// appended behind the old one.
+    Last,
+}
+
+/// Headers that can be read: the getter of OpenTelemetry's TextMap propagator.
+///
+/// Keys are compared as the transport compares them: exactly in AMQP and Kafka, ignoring case in HTTP.
+/// Implementations never fail and never panic, whatever is in the headers.
+pub trait TextMapReader {
+    /// The keys of all headers, in order; a key may come more than once. A key that is not UTF-8 is left out.
+    fn keys(&self) -> impl Iterator<Item = &str>;
+
+    /// All values of a key, in order, null and empty ones included.
+    ///
+    /// The iterator is lazy where the transport allows it: callers stop early on a message with thousands of copies.
+    fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>>;
+
+    /// What is done with different `traceparent` headers in one message, where nobody chose otherwise.
+    fn conflict(&self) -> Conflict {
+        Conflict::default()
+    }
+}
+
+/// Headers that can be written: the setter of OpenTelemetry's TextMap propagator.
+///
+/// A separate trait, since a received message can be read and not written.
+pub trait TextMapCarrier: TextMapReader {
+    /// Replaces a set of fields at once.
+    ///
+    /// Every header whose key [`fields.replaces`](Fields::replaces) goes, with all its copies; each of
+    /// [`fields.into_entries()`](Fields::into_entries) is added once; every other header stays as it was, in its order.
+    fn replace(&mut self, fields: Fields<'_>);
+}
+
+impl<T: TextMapReader> TextMapReader for &T {
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        (**self).keys()
+    }
+
+    fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
+        (**self).get_all(key)
+    }
+
+    fn conflict(&self) -> Conflict {
+        (**self).conflict()
+    }
+}
+
+impl<T: TextMapReader> TextMapReader for &mut T {
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        (**self).keys()
+    }
+
+    fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
+        (**self).get_all(key)
+    }
+
+    fn conflict(&self) -> Conflict {
+        (**self).conflict()
+    }
+}
+
+impl<T: TextMapCarrier> TextMapCarrier for &mut T {
+    fn replace(&mut self, fields: Fields<'_>) {
+        (**self).replace(fields);
+    }
+}

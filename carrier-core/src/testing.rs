@@ -1,0 +1,157 @@
+//! Assertions about messages for the tests of services; no broker needed.
+//!
+//! ```
+//! use std::collections::HashMap;
+//! use carrier_core::testing;
+//!
+//! let cx = testing::remote_context();
+//! let headers: HashMap<_, _> = testing::carrying(&cx); // a message that carries it
+//! testing::assert_carries(&headers, &cx);              // and the line that says so
+//! ```
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+
+use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId};
+
+use crate::{TextMapCarrier, TextMapReader};
+
+/// A context as another service would have sent it: remote and sampled, in a trace of its own.
+pub fn remote_context() -> Context {
+    // Each `RandomState` has other keys, which is all the randomness that distinct ids need.
+    let random = || RandomState::new().hash_one(0) | 1;
+    let trace_id = TraceId::from(u128::from(random()) << 64 | u128::from(random()));
+    let span_id = SpanId::from(random());
+    let span = SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, true, Default::default());
+    Context::new().with_remote_span_context(span)
+}
+
+/// A carrier that carries `cx` and nothing else.
+pub fn carrying<C: TextMapCarrier + Default>(cx: &Context) -> C {
+    let mut carrier = C::default();
+    crate::inject(cx, &mut carrier);
+    carrier
+}
+
+/// Asserts that a carrier carries `expected`: trace id, span id, flags, tracestate and baggage are the same.
+///
+/// # Panics
+///
+/// Where it does not; the message says what is carried instead.
+#[track_caller]
+pub fn assert_carries<R: TextMapReader>(reader: &R, expected: &Context) {
+    let found = Carried::of(&crate::extract(reader));
+    let expected = Carried::of(expected);
+    assert!(
+        found == expected,
+        "the message carries another context\n expected: {expected}\n    found: {found}"
+    );
+}
+
+/// Asserts that a carrier carries no context at all, and no baggage.
+///
+/// # Panics
+///
+/// Where it does; the message says which.
+#[track_caller]
+pub fn assert_carries_nothing<R: TextMapReader>(reader: &R) {
+    let found = Carried::of(&crate::extract(reader));
+    assert!(
+        found == Carried::of(&Context::new()),
+        "the message carries a context: {found}"
+    );
+}
+
+/// What of a context travels in a message.
+#[derive(PartialEq)]
+struct Carried {
+    trace_id: TraceId,
+    span_id: SpanId,
+    flags: TraceFlags,
+    tracestate: String,
+    baggage: Vec<(String, String, String)>,
+}
+
+impl Carried {
+    fn of(cx: &Context) -> Self {
+        let span = cx.span();
+        let span = span.span_context();
+        let mut baggage: Vec<_> = cx
+            .baggage()
+            .iter()
+            .map(|(key, (value, metadata))| (key.to_string(), value.to_string(), metadata.to_string()))
+            .collect();
+        baggage.sort();
+        Self {
+            trace_id: span.trace_id(),
+            span_id: span.span_id(),
+            flags: span.trace_flags(),
+            tracestate: span.trace_state().header(),
+            baggage,
+        }
+    }
+}
+
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.trace_id == TraceId::INVALID {
+            f.write_str("no span")?;
+        } else {
+            write!(
+                f,
+                "trace {} span {} flags {:02x}",
+                self.trace_id, self.span_id, self.flags
+            )?;
+        }
+        write!(f, ", tracestate {:?}, baggage ", self.tracestate)?;
+        f.debug_list()
+            .entries(
+                self.baggage
+                    .iter()
+                    .map(|(key, value, metadata)| format!("{key}={value};{metadata}")),
+            )
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    fn message(assertion: impl FnOnce()) -> String {
+        *catch_unwind(AssertUnwindSafe(assertion))
+            .unwrap_err()
+            .downcast::<String>()
+            .unwrap()
+    }
+
+    #[test]
+    fn two_remote_contexts_are_different_traces() {
+        let id = |cx: Context| cx.span().span_context().trace_id();
+        assert_ne!(id(remote_context()), id(remote_context()));
+    }
+
+    #[test]
+    fn another_context_fails_and_is_named() {
+        let (sent, other) = (remote_context(), remote_context());
+        let headers: HashMap<_, _> = carrying(&sent);
+        let failure = message(|| assert_carries(&headers, &other));
+        assert!(
+            failure.contains(&sent.span().span_context().trace_id().to_string()),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn a_missing_context_fails_and_says_so() {
+        let headers = HashMap::<String, String>::new();
+        let failure = message(|| assert_carries(&headers, &remote_context()));
+        assert!(failure.contains("found: no span"), "{failure}");
+        assert_carries_nothing(&headers);
+    }
+}

@@ -1,0 +1,290 @@
+//! The `baggage` header (W3C Baggage).
+
+use std::sync::LazyLock;
+
+use opentelemetry::baggage::{Baggage, BaggageExt, BaggageMetadata};
+use opentelemetry::propagation::text_map_propagator::FieldIter;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::{Context, Key, StringValue};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+use crate::fields::is_token;
+use crate::read::{OWS, joined};
+use crate::{FromExtractor, TextMapReader};
+
+pub(crate) const BAGGAGE: &str = "baggage";
+
+/// What must be carried, and no more is sent (W3C Baggage, section 3.3.2, Limits).
+const MAX_MEMBERS: usize = 64;
+const MAX_BYTES: usize = 8_192;
+
+/// What a baggage value must not hold raw: everything outside `baggage-octet`, and `%`. The equals sign may be raw, but
+/// readers that cut there are in use.
+const VALUE: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b',')
+    .add(b';')
+    .add(b'\\')
+    .add(b'%')
+    .add(b'=');
+
+/// What the properties of a member must not hold raw. They are opaque to OpenTelemetry, so `;`, `=`, `%` and the spaces
+/// that separate them stay.
+const PROPERTIES: &AsciiSet = &CONTROLS.remove(b'\t').add(b'"').add(b',').add(b'\\');
+
+static FIELDS: LazyLock<[String; 1]> = LazyLock::new(|| [BAGGAGE.to_owned()]);
+
+/// The W3C Baggage propagator, strict and bounded.
+///
+/// At most 64 members and 8,192 bytes are read and written; beyond that whole members are left out. A bad member is
+/// skipped alone. Values round-trip every byte; nothing that ends a member, a property or a header gets out raw.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct W3cBaggage;
+
+impl W3cBaggage {
+    /// The propagator; it has no settings.
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl TextMapPropagator for W3cBaggage {
+    fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
+        let text = format(cx.baggage());
+        if !text.is_empty() {
+            injector.set(BAGGAGE, text);
+        }
+    }
+
+    fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
+        match read(&FromExtractor(extractor), cx) {
+            Some(baggage) => cx.with_baggage(baggage),
+            None => cx.clone(),
+        }
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(&*FIELDS)
+    }
+}
+
+/// The baggage in a carrier, beside what `cx` holds already; `None` where the carrier has no valid member.
+pub(crate) fn read<R: TextMapReader>(reader: &R, cx: &Context) -> Option<Baggage> {
+    let list = joined(reader, BAGGAGE)?;
+    let mut received = members(&list.text).peekable();
+    received.peek()?;
+    let existing = cx
+        .baggage()
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()));
+    Some(existing.chain(received).collect())
+}
+
+type Member = (Key, (StringValue, BaggageMetadata));
+
+fn members(text: &str) -> impl Iterator<Item = Member> {
+    let mut room = MAX_BYTES;
+    text.split(',')
+        .take_while(move |member| {
+            let fits = member.len() <= room;
+            room = room.saturating_sub(member.len() + 1);
+            fits
+        })
+        .filter_map(parse_member)
+        .take(MAX_MEMBERS)
+}
+
+/// `key OWS = OWS value *( OWS ; OWS property )`
+fn parse_member(member: &str) -> Option<Member> {
+    let (pair, properties) = match member.split_once(';') {
+        Some((pair, properties)) => (pair, properties.trim_matches(OWS)),
+        None => (member, ""),
+    };
+    let (key, value) = pair.split_once('=')?;
+    let (key, value) = (key.trim_matches(OWS), value.trim_matches(OWS));
+    let valid = is_token(key) && value.bytes().all(is_octet) && properties.bytes().all(is_property_octet);
+    valid.then(|| {
+        let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
+        (Key::from(key.to_owned()), (value.into(), properties.into()))
+    })
+}
+
+/// Whole members, in the order of their keys since OpenTelemetry's type keeps none, as far as there is room.
+fn format(baggage: &Baggage) -> String {
+    let mut sorted: Vec<_> = baggage.iter().collect();
+    sorted.sort_unstable_by(|left, right| left.0.as_str().cmp(right.0.as_str()));
+    let mut text = String::new();
+    let mut count = 0;
+    for (key, (value, properties)) in sorted {
+        if count == MAX_MEMBERS || !is_token(key.as_str()) {
+            continue;
+        }
+        let before = text.len();
+        if before > 0 {
+            text.push(',');
+        }
+        text.push_str(key.as_str());
+        text.push('=');
+        text.extend(utf8_percent_encode(value.as_str(), VALUE));
+        if !properties.as_str().is_empty() {
+            text.push(';');
+            text.extend(utf8_percent_encode(properties.as_str(), PROPERTIES));
+        }
+        if text.len() > MAX_BYTES {
+            text.truncate(before);
+        } else {
+            count += 1;
+        }
+    }
+    text
+}
+
+/// `baggage-octet`: visible ASCII without double quote, comma, semicolon and backslash.
+fn is_octet(byte: u8) -> bool {
+    matches!(byte, 0x21..=0x7e) && !matches!(byte, b'"' | b',' | b';' | b'\\')
+}
+
+fn is_property_octet(byte: u8) -> bool {
+    is_octet(byte) || matches!(byte, b';' | b' ' | b'\t')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> BTreeMap<String, (String, String)> {
+        members(text)
+            .map(|(key, (value, properties))| (key.to_string(), (value.to_string(), properties.to_string())))
+            .collect()
+    }
+
+    fn values(text: &str) -> Vec<(String, String)> {
+        parse(text)
+            .into_iter()
+            .map(|(key, (value, _))| (key, value))
+            .collect()
+    }
+
+    fn pair(key: &str, value: &str) -> (String, String) {
+        (key.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn members_are_read_with_white_space_and_percent_encoding() {
+        let expected = [pair("a", "1"), pair("b", "x y"), pair("c", "k=v=")];
+        assert_eq!(values("a = 1 ,\tb=x%20y,c=k=v="), expected);
+    }
+
+    #[test]
+    fn a_bad_member_is_skipped_alone() {
+        for bad in [
+            "",
+            "novalue",
+            "b@d=1",
+            "=1",
+            "x=\"q\"",
+            "x=\\",
+            "x=a b",
+            "x=\u{e9}",
+            "x=1;p=\u{1}",
+        ] {
+            assert_eq!(
+                values(&format!("a=1,{bad},c=3")),
+                [pair("a", "1"), pair("c", "3")],
+                "{bad:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn bad_utf8_becomes_the_replacement_character() {
+        assert_eq!(values("a=%FF%20b"), [pair("a", "\u{fffd} b")]);
+    }
+
+    #[test]
+    fn properties_are_kept_as_they_are() {
+        let read = parse("a=1 ; secret ; ttl=30%25,b=2");
+        assert_eq!(read["a"], ("1".to_owned(), "secret ; ttl=30%25".to_owned()));
+        let mut baggage = Baggage::new();
+        baggage.insert_with_metadata("a", "1", "secret ; ttl=30%25");
+        assert_eq!(format(&baggage), "a=1;secret ; ttl=30%25");
+    }
+
+    #[test]
+    fn nothing_that_ends_a_member_gets_out_raw() {
+        let mut baggage = Baggage::new();
+        baggage.insert_with_metadata("a", "1,b=2;c\r\nd\"e\\%f", "p=1,x=2\r\ny");
+        assert_eq!(
+            format(&baggage),
+            "a=1%2Cb%3D2%3Bc%0D%0Ad%22e%5C%25f;p=1%2Cx=2%0D%0Ay"
+        );
+    }
+
+    #[test]
+    fn sixty_four_members_are_carried_and_the_rest_is_left_out() {
+        let text = (0..70)
+            .map(|n| format!("k{n:02}=v"))
+            .collect::<Vec<_>>()
+            .join(",");
+        assert_eq!(values(&text).len(), 64);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_as_whole_members() {
+        let long = "v".repeat(4_000);
+        let mut baggage = Baggage::new();
+        for (key, value) in [("a", &*long), ("b", "%,"), ("c", &long), ("d", "1")] {
+            baggage.insert(key, value.to_owned());
+        }
+        let text = format(&baggage);
+        assert!(text.len() <= MAX_BYTES);
+        assert_eq!(values(&text).len(), 4);
+        let encoded_too_long = Baggage::from_iter([(Key::from("a"), ("é".repeat(3_000).into(), "".into()))]);
+        assert_eq!(format(&encoded_too_long), "");
+    }
+
+    #[test]
+    fn reading_stops_at_8192_bytes() {
+        let exactly = format!("a={}", "v".repeat(MAX_BYTES - 2));
+        assert_eq!(values(&exactly).len(), 1);
+        assert_eq!(values(&(exactly + "v")).len(), 0);
+        let member = format!("k={}", "v".repeat(4_094));
+        assert_eq!(values(&format!("a{member},b{member}")).len(), 1);
+    }
+
+    #[test]
+    fn baggage_that_is_there_already_stays() {
+        let cx = Context::new().with_baggage([opentelemetry::KeyValue::new("old", "1")]);
+        let headers = BTreeMap::from([(BAGGAGE.to_owned(), "new=2".to_owned())]);
+        let baggage = read(&headers, &cx).unwrap();
+        assert_eq!(
+            (
+                baggage.get("old").unwrap().as_str(),
+                baggage.get("new").unwrap().as_str()
+            ),
+            ("1", "2")
+        );
+        let bad = BTreeMap::from([(BAGGAGE.to_owned(), "bad".to_owned())]);
+        assert!(read(&bad, &cx).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_is_read_back(key in "[a-z!#$%&'*+.^_`|~-]{1,20}", value in any::<String>()) {
+            let mut baggage = Baggage::new();
+            baggage.insert(key.clone(), value.clone());
+            prop_assert_eq!(values(&format(&baggage)), [(key, value)]);
+        }
+
+        #[test]
+        fn any_text_is_read_without_a_panic(text in any::<String>()) {
+            let _ = members(&text).count();
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The `traceparent` header (W3C Trace Context level 2, section 3.2), parsed and formatted without an allocation.
+
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId};
+
+use crate::read::trim;
+
+/// The length of version 00, and the least length of a higher one.
+const LENGTH: usize = 55;
+
+/// A value longer than this is refused unread; higher versions may append fields of unknown length.
+const MAX_LENGTH: usize = 512;
+
+/// The flags that level 2 defines: sampled and random. The others must be sent as zero.
+const KNOWN_FLAGS: u8 = 0x03;
+
+/// What a valid `traceparent` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TraceParent {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+    pub(crate) flags: TraceFlags,
+}
+
+impl TraceParent {
+    /// Parses a header value; `None` where it is not exactly what the specification allows.
+    pub(crate) fn parse(value: &[u8]) -> Option<Self> {
+        if value.len() > MAX_LENGTH {
+            return None;
+        }
+        let value = trim(value);
+        let (fields, rest) = value.split_at_checked(LENGTH)?;
+        let [version] = hex::<1>(&fields[..2])?;
+        let trace_id = TraceId::from_bytes(hex::<16>(&fields[3..35])?);
+        let span_id = SpanId::from_bytes(hex::<8>(&fields[36..52])?);
+        let [flags] = hex::<1>(&fields[53..])?;
+        let dashes = [fields[2], fields[35], fields[52]] == [b'-'; 3];
+        let end = match version {
+            0x00 => rest.is_empty(),
+            0xff => false,
+            // A later version may say more, behind another dash.
+            _ => rest.is_empty() || rest[0] == b'-',
+        };
+        let valid = dashes && end && trace_id != TraceId::INVALID && span_id != SpanId::INVALID;
+        valid.then(|| Self {
+            trace_id,
+            span_id,
+            flags: TraceFlags::new(flags & KNOWN_FLAGS),
+        })
+    }
+
+    /// What is sent for a span context; `None` where it is not valid.
+    pub(crate) fn of(span: &SpanContext) -> Option<Self> {
+        span.is_valid().then(|| Self {
+            trace_id: span.trace_id(),
+            span_id: span.span_id(),
+            flags: TraceFlags::new(span.trace_flags().to_u8() & KNOWN_FLAGS),
+        })
+    }
+
+    /// The header value, of version 00.
+    pub(crate) fn format(&self) -> [u8; LENGTH] {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_hex(&self.trace_id.to_bytes(), &mut text[3..35]);
+        write_hex(&self.span_id.to_bytes(), &mut text[36..52]);
+        write_hex(&[self.flags.to_u8()], &mut text[53..]);
+        text
+    }
+}
+
+/// Reads `2 * N` lower-case hexadecimal digits.
+fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    }
+}
+
+fn write_hex(bytes: &[u8], text: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, pair) in bytes.iter().zip(text.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 0x0f)];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    fn flags(value: &str) -> Option<u8> {
+        TraceParent::parse(value.as_bytes()).map(|parent| parent.flags.to_u8())
+    }
+
+    #[test]
+    fn the_specifications_example_is_read_and_written_the_same() {
+        let parent = TraceParent::parse(VALID.as_bytes()).unwrap();
+        assert_eq!(parent.trace_id.to_string(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(parent.span_id.to_string(), "b7ad6b7169203331");
+        assert!(parent.flags.is_sampled());
+        assert_eq!(parent.format(), VALID.as_bytes());
+    }
+
+    #[test]
+    fn sampled_and_random_are_kept_and_other_flags_cleared() {
+        for (sent, kept) in [("00", 0), ("01", 1), ("02", 2), ("03", 3), ("ff", 3), ("fc", 0)] {
+            assert_eq!(flags(&(VALID[..53].to_owned() + sent)), Some(kept), "{sent}");
+        }
+    }
+
+    #[test]
+    fn white_space_is_allowed_at_the_ends_only() {
+        assert!(flags(&format!(" \t{VALID}\t ")).is_some());
+        assert!(flags(&format!("{VALID}\n")).is_none());
+        assert!(flags(&VALID.replacen('-', " ", 1)).is_none());
+    }
+
+    #[test]
+    fn version_00_has_nothing_behind_it() {
+        for behind in ["-", "-00", "0", "-extra"] {
+            assert_eq!(flags(&format!("{VALID}{behind}")), None, "{behind}");
+        }
+    }
+
+    #[test]
+    fn a_higher_version_may_say_more_behind_a_dash() {
+        let higher = VALID.replacen("00", "cc", 1);
+        assert_eq!(flags(&higher), Some(1));
+        assert_eq!(flags(&format!("{higher}-what-comes")), Some(1));
+        assert_eq!(flags(&format!("{higher}-")), Some(1));
+        assert_eq!(flags(&format!("{higher}.what")), None);
+        assert_eq!(flags(&format!("{higher}-{}", "x".repeat(MAX_LENGTH))), None);
+    }
+
+    #[test]
+    fn a_higher_version_is_sent_on_as_00() {
+        let parent = TraceParent::parse(VALID.replacen("00", "01", 1).as_bytes()).unwrap();
+        assert_eq!(parent.format(), VALID.as_bytes());
+    }
+
+    #[test]
+    fn what_is_not_the_grammar_is_refused() {
+        for bad in [
+            "",
+            "00",
+            &VALID.to_uppercase(),
+            &VALID.replacen("00", "ff", 1),
+            &VALID.replacen("00", "0", 1),
+            &VALID.replacen("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32), 1),
+            &VALID.replacen("b7ad6b7169203331", &"0".repeat(16), 1),
+            &VALID.replacen("0af", "+af", 1),
+            &VALID.replacen("-01", "-0x", 1),
+            &VALID[..54],
+            "00-0af7651916cd43dd8448eb211c80319-cb7ad6b7169203331-01",
+            "00_0af7651916cd43dd8448eb211c80319c_b7ad6b7169203331_01",
+        ] {
+            assert_eq!(flags(bad), None, "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            let _ = TraceParent::parse(&bytes);
+        }
+
+        #[test]
+        fn what_is_written_is_read_back(trace in 1u128.., span in 1u64.., flags in 0u8..4) {
+            let parent = TraceParent {
+                trace_id: trace.into(),
+                span_id: span.into(),
+                flags: TraceFlags::new(flags),
+            };
+            prop_assert_eq!(TraceParent::parse(&parent.format()), Some(parent));
+        }
+    }
+}
