@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod message;
+mod propagation;
+mod properties;
+mod table;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use {carrier_core, lapin, opentelemetry};
+
+pub use self::message::ExtractFrom;
+pub use self::propagation::{InjectInto, extract, inject};
+pub use self::properties::PropertiesCarrier;
+pub use self::table::{FieldTableCarrier, FieldTableReader};
