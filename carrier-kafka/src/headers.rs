@@ -1,0 +1,129 @@
+//! Record headers as a carrier.
+
+use std::ffi::{CStr, CString};
+use std::fmt;
+
+use carrier_core::{Conflict, FieldValue, Fields, TextMapCarrier, TextMapReader};
+use rdkafka::message::{BorrowedHeaders, OwnedHeaders};
+
+use crate::native::{self, Value};
+
+/// The headers of a received message, read; `None` is a message without headers.
+///
+/// A key is looked up by name: the other headers are not walked, whatever their keys and values are.
+#[derive(Clone, Copy)]
+pub struct HeadersReader<'a>(pub Option<&'a BorrowedHeaders>);
+
+impl fmt::Debug for HeadersReader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(all(self.0)).finish()
+    }
+}
+
+impl TextMapReader for HeadersReader<'_> {
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        keys(self.0)
+    }
+
+    fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
+        values(self.0, key)
+    }
+
+    /// The last: clients that forward a record with its headers append the new context behind the old one.
+    fn conflict(&self) -> Conflict {
+        Conflict::Last
+    }
+}
+
+/// Headers of one's own, written in place.
+///
+/// Every other header stays as it is: null, empty, binary and repeated ones, in their order, and those whose key is not
+/// UTF-8. librdkafka compares a key up to its first NUL, so a header whose key is one of the fields' names followed by a
+/// NUL goes with that field.
+pub struct HeadersCarrier<'a>(pub &'a mut OwnedHeaders);
+
+impl fmt::Debug for HeadersCarrier<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        HeadersReader(Some(self.0.as_borrowed())).fmt(f)
+    }
+}
+
+impl TextMapReader for HeadersCarrier<'_> {
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        keys(Some(self.0.as_borrowed()))
+    }
+
+    fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
+        values(Some(self.0.as_borrowed()), key)
+    }
+
+    fn conflict(&self) -> Conflict {
+        Conflict::Last
+    }
+}
+
+impl TextMapCarrier for HeadersCarrier<'_> {
+    fn replace(&mut self, fields: Fields<'_>) {
+        if native::count(self.0.as_borrowed()) > 0 {
+            for name in fields.names() {
+                native::with_c_name(name, |name| native::remove(self.0, name));
+            }
+        }
+        for (key, value) in fields.entries() {
+            native::add(self.0, key.as_bytes(), value.as_bytes());
+        }
+    }
+}
+
+fn all(headers: Option<&BorrowedHeaders>) -> impl Iterator<Item = (&CStr, Value<'_>)> {
+    headers
+        .into_iter()
+        .flat_map(|headers| (0..).map_while(|index| native::get_at(headers, index)))
+}
+
+pub(crate) fn keys(headers: Option<&BorrowedHeaders>) -> impl Iterator<Item = &str> {
+    all(headers).filter_map(|(key, _)| key.to_str().ok())
+}
+
+/// All values of a key in order, in one pass over the headers at most.
+///
+/// librdkafka finds the n-th header of a name by walking from the start, so asking for one after the other would be
+/// quadratic. Nearly always the first is the last, which takes two look-ups and no walk.
+pub(crate) fn values<'a>(
+    headers: Option<&'a BorrowedHeaders>,
+    key: &str,
+) -> impl Iterator<Item = FieldValue<'a>> + use<'a> {
+    let found = headers.and_then(|headers| {
+        native::with_c_name(key, |name| {
+            let (first, last) = (native::first(headers, name)?, native::last(headers, name)?);
+            let several = !is_same_header(first, last);
+            let rest = several.then(|| all(Some(headers)).filter(is_named(name.to_owned())));
+            Some((first, rest))
+        })?
+    });
+    let (first, rest) = found.unzip();
+    let rest = rest.flatten();
+    // The walk finds the first one again.
+    let first = first.filter(|_| rest.is_none());
+    first
+        .into_iter()
+        .chain(rest.into_iter().flatten().map(|(_, value)| value))
+        .map(value)
+}
+
+fn is_named<'a>(name: CString) -> impl FnMut(&(&'a CStr, Value<'a>)) -> bool {
+    move |(key, _)| *key == name.as_c_str()
+}
+
+/// Whether two look-ups found one header: every value that is not null has memory of its own, even an empty one.
+fn is_same_header(first: Value<'_>, last: Value<'_>) -> bool {
+    match (first, last) {
+        (Some(first), Some(last)) => std::ptr::eq(first.as_ptr(), last.as_ptr()),
+        // Two nulls may be two headers with others between.
+        _ => false,
+    }
+}
+
+fn value(value: Value<'_>) -> FieldValue<'_> {
+    value.map_or(FieldValue::Null, FieldValue::Bytes)
+}

@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+#![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod headers;
+mod message;
+#[allow(unsafe_code)] // Each block says why rdkafka's safe interface does not do.
+mod native;
+mod propagation;
+mod record;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use {carrier_core, opentelemetry, rdkafka};
+
+pub use self::headers::{HeadersCarrier, HeadersReader};
+pub use self::message::ExtractFrom;
+pub use self::propagation::{InjectInto, extract, inject};
+pub use self::record::RecordCarrier;

@@ -1,0 +1,298 @@
+//! The two lines.
+
+use carrier_core::TextMapCarrier;
+use opentelemetry::Context;
+use rdkafka::message::{OwnedHeaders, ToBytes};
+use rdkafka::producer::{BaseRecord, FutureRecord};
+use rdkafka::util::IntoOpaque;
+
+use crate::{ExtractFrom, HeadersCarrier, RecordCarrier};
+
+/// What a context can be injected into: a record that is produced, or its headers.
+#[diagnostic::on_unimplemented(
+    message = "a context cannot be injected into `{Self}`",
+    note = "it can into `FutureRecord`, `BaseRecord` and `OwnedHeaders`; a received message is only read"
+)]
+pub trait InjectInto {
+    /// The carrier that writes this type's headers.
+    type Carrier<'a>: TextMapCarrier
+    where
+        Self: 'a;
+
+    /// The headers, as a carrier.
+    fn carrier(&mut self) -> Self::Carrier<'_>;
+}
+
+impl InjectInto for OwnedHeaders {
+    type Carrier<'a> = HeadersCarrier<'a>;
+
+    fn carrier(&mut self) -> HeadersCarrier<'_> {
+        HeadersCarrier(self)
+    }
+}
+
+impl<K: ToBytes + ?Sized, P: ToBytes + ?Sized> InjectInto for FutureRecord<'_, K, P> {
+    type Carrier<'a>
+        = RecordCarrier<'a>
+    where
+        Self: 'a;
+
+    fn carrier(&mut self) -> RecordCarrier<'_> {
+        RecordCarrier(&mut self.headers)
+    }
+}
+
+impl<K: ToBytes + ?Sized, P: ToBytes + ?Sized, D: IntoOpaque> InjectInto for BaseRecord<'_, K, P, D> {
+    type Carrier<'a>
+        = RecordCarrier<'a>
+    where
+        Self: 'a;
+
+    fn carrier(&mut self) -> RecordCarrier<'_> {
+        RecordCarrier(&mut self.headers)
+    }
+}
+
+/// Writes the context into a record; with a context that has no span, the propagator's old fields are removed as well.
+///
+/// Call it behind `record.headers(…)`, which would replace what was injected. Each field is there once afterwards; every
+/// other header stays as it was: null, empty, binary and repeated ones, in their order. Which propagator is used, and what
+/// is written where none is registered, is said at [`carrier_core::inject`].
+///
+/// # Examples
+///
+/// ```
+/// use carrier_kafka::opentelemetry::Context;
+/// use carrier_kafka::rdkafka::producer::FutureRecord;
+///
+/// let mut record = FutureRecord::to("orders").key("17").payload("…");
+/// carrier_kafka::inject(&Context::current(), &mut record);
+/// // producer.send(record, timeout)
+/// ```
+pub fn inject<T: InjectInto + ?Sized>(cx: &Context, target: &mut T) {
+    carrier_core::inject(cx, &mut target.carrier());
+}
+
+/// Reads the context that a message brought; an empty context where there is none.
+///
+/// It never fails and never panics, whatever the keys and values of the headers, and never takes over the span that
+/// happens to be current. Of several different `traceparent` headers the last valid one is used: clients that forward a
+/// record append the new context behind the old one.
+///
+/// # Examples
+///
+/// ```
+/// use carrier_kafka::opentelemetry::context::FutureExt;
+/// use carrier_kafka::rdkafka::message::BorrowedMessage;
+///
+/// async fn work(message: BorrowedMessage<'_>) {
+///     let cx = carrier_kafka::extract(&message);
+///     handle(&message).with_context(cx).await;
+/// }
+///
+/// async fn handle(message: &BorrowedMessage<'_>) { /* … */ }
+/// ```
+pub fn extract<T: ExtractFrom + ?Sized>(message: &T) -> Context {
+    carrier_core::extract(&message.reader())
+}
+
+#[cfg(test)]
+mod tests {
+    use carrier_core::opentelemetry::Context;
+    use proptest::prelude::*;
+    use rdkafka::message::{Header, Headers};
+
+    use super::*;
+    use crate::native;
+    use crate::testing::{assert_carries, assert_carries_nothing, remote_context};
+
+    fn headers(pairs: &[(&str, Option<&[u8]>)]) -> OwnedHeaders {
+        pairs.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: *value })
+        })
+    }
+
+    fn list(headers: &OwnedHeaders) -> Vec<(&str, Option<&[u8]>)> {
+        headers.iter().map(|header| (header.key, header.value)).collect()
+    }
+
+    fn parent(digit: char) -> Vec<u8> {
+        format!(
+            "00-{}-{}-01",
+            digit.to_string().repeat(32),
+            digit.to_string().repeat(16)
+        )
+        .into()
+    }
+
+    /// The first digit of the trace id, which says whose context was used.
+    fn whose(headers: &OwnedHeaders) -> Option<char> {
+        use opentelemetry::trace::TraceContextExt;
+        let cx = extract(headers);
+        cx.has_active_span()
+            .then(|| cx.span().span_context().trace_id().to_string().remove(0))
+    }
+
+    #[test]
+    fn a_record_of_each_kind_carries_what_was_injected() {
+        let cx = remote_context();
+        let mut future = FutureRecord::<(), [u8]>::to("t").payload(b"p");
+        inject(&cx, &mut future);
+        assert_carries(&future, &cx);
+        let mut base = BaseRecord::<str, str, Box<u8>>::with_opaque_to("t", Box::new(1)).key("k");
+        inject(&cx, &mut base);
+        assert_carries(&base, &cx);
+        let mut owned = OwnedHeaders::new();
+        inject(&cx, &mut owned);
+        assert_carries(&owned, &cx);
+    }
+
+    #[test]
+    fn no_headers_stay_no_headers_without_a_context() {
+        let mut record = FutureRecord::<(), ()>::to("t");
+        inject(&Context::new(), &mut record);
+        assert!(record.headers.is_none());
+    }
+
+    #[test]
+    fn null_empty_binary_and_repeated_user_headers_stay_in_order() {
+        let user: [(&str, Option<&[u8]>); 6] = [
+            ("user", Some(b"1")),
+            ("null", None),
+            ("user", Some(b"\xff\x00\xfe")),
+            ("empty", Some(b"")),
+            ("null", None),
+            ("user", Some(b"1")),
+        ];
+        let mut sent = headers(&user);
+        let cx = remote_context();
+        inject(&cx, &mut sent);
+        assert_carries(&sent, &cx);
+        assert_eq!(list(&sent)[..6], user);
+        inject(&Context::new(), &mut sent);
+        assert_eq!(list(&sent), user);
+    }
+
+    #[test]
+    fn every_old_copy_of_a_field_goes() {
+        let mut sent = headers(&[
+            ("traceparent", None),
+            ("traceparent", Some(b"old")),
+            ("tracestate", Some(b"old=1")),
+            ("user", None),
+            ("traceparent", Some(b"older")),
+        ]);
+        let cx = remote_context();
+        inject(&cx, &mut sent);
+        assert_carries(&sent, &cx);
+        let keys: Vec<_> = list(&sent).into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["user", "traceparent"]);
+    }
+
+    #[test]
+    fn a_key_that_is_not_utf8_is_no_matter_to_reading_and_writing() {
+        let hostile = || {
+            let mut headers = headers(&[("user", Some(b"1"))]);
+            // rdkafka's own interface takes keys as `str` only; the wire does not.
+            native::add(&mut headers, b"\xff\xfe", b"2");
+            headers
+        };
+        let mut sent = hostile();
+        let cx = remote_context();
+        inject(&cx, &mut sent);
+        assert_carries(&sent, &cx);
+        inject(&Context::new(), &mut sent);
+        let left = |index| native::get_at(sent.as_borrowed(), index);
+        assert_eq!(left(0), Some((c"user", Some(&b"1"[..]))));
+        assert_eq!(left(1), Some((c"\xff\xfe", Some(&b"2"[..]))));
+        assert_eq!(left(2), None);
+    }
+
+    #[test]
+    fn identical_copies_null_and_empty_ones_are_no_conflict() {
+        let a = parent('a');
+        assert_eq!(
+            whose(&headers(&[("traceparent", Some(&a)), ("traceparent", Some(&a))])),
+            Some('a')
+        );
+        assert_eq!(
+            whose(&headers(&[("traceparent", None), ("traceparent", Some(&a))])),
+            Some('a')
+        );
+        assert_eq!(
+            whose(&headers(&[("traceparent", Some(&a)), ("traceparent", Some(b""))])),
+            Some('a')
+        );
+        assert_eq!(
+            whose(&headers(&[
+                ("traceparent", None),
+                ("x", None),
+                ("traceparent", None)
+            ])),
+            None
+        );
+    }
+
+    #[test]
+    fn of_two_contexts_the_last_is_used_since_forwarders_append() {
+        let (a, b) = (parent('a'), parent('b'));
+        let two = headers(&[
+            ("traceparent", Some(&a)),
+            ("tracestate", Some(b"x=1")),
+            ("traceparent", Some(&b)),
+        ]);
+        assert_eq!(whose(&two), Some('b'));
+        let null_behind = headers(&[
+            ("traceparent", Some(&a)),
+            ("traceparent", Some(&b)),
+            ("traceparent", None),
+        ]);
+        assert_eq!(whose(&null_behind), Some('b'));
+    }
+
+    #[test]
+    fn bad_values_are_no_context() {
+        let long = vec![b'0'; 1 << 20];
+        for bad in [&b""[..], b"\xff\xfe", b"00-0-0-00", &long] {
+            assert_carries_nothing(&headers(&[("traceparent", Some(bad))]));
+        }
+        assert_carries_nothing(&headers(&[]));
+    }
+
+    #[test]
+    fn ten_thousand_headers_do_not_hide_the_context_and_ten_thousand_copies_are_none() {
+        let cx = remote_context();
+        let mut many = OwnedHeaders::new();
+        for n in 0..10_000 {
+            many = many.insert(Header {
+                key: &n.to_string(),
+                value: Some("x"),
+            });
+        }
+        inject(&cx, &mut many);
+        assert_carries(&many, &cx);
+        let copies = (0..10_000).fold(OwnedHeaders::new(), |headers, n| {
+            headers.insert(Header {
+                key: "traceparent",
+                value: Some(&n.to_string()),
+            })
+        });
+        assert_carries_nothing(&copies);
+    }
+
+    proptest! {
+        #[test]
+        fn any_headers_are_read_without_a_panic_and_other_ones_stay(
+            user in proptest::collection::vec(("[a-z]{0,12}|traceparent|tracestate|baggage", any::<Option<Vec<u8>>>()), 0..20),
+        ) {
+            let pairs: Vec<_> = user.iter().map(|(key, value)| (&**key, value.as_deref())).collect();
+            let mut sent = headers(&pairs);
+            let _ = extract(&sent);
+            let cx = remote_context();
+            inject(&cx, &mut sent);
+            assert_carries(&sent, &cx);
+            let others = pairs.into_iter().filter(|(key, _)| !["traceparent", "tracestate"].contains(key));
+            prop_assert_eq!(&list(&sent)[..sent.count() - 1], others.collect::<Vec<_>>());
+        }
+    }
+}
