@@ -6,6 +6,7 @@
 mod message;
 mod propagation;
 mod properties;
+mod size;
 mod table;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -13,6 +14,7 @@ pub mod testing;
 pub use {carrier_core, lapin, opentelemetry};
 
 pub use self::message::ExtractFrom;
-pub use self::propagation::{InjectInto, extract, inject};
+pub use self::propagation::{InjectInto, extract, extract_with, inject, inject_with, inspect, inspect_with};
 pub use self::properties::PropertiesCarrier;
+pub use self::size::frame_budget;
 pub use self::table::{FieldTableCarrier, FieldTableReader};

@@ -1,6 +1,6 @@
 //! The two lines.
 
-use carrier_core::TextMapCarrier;
+use carrier_core::{Extraction, Injection, Propagation, TextMapCarrier};
 use lapin::BasicProperties;
 use lapin::types::FieldTable;
 use opentelemetry::Context;
@@ -54,8 +54,19 @@ impl InjectInto for FieldTable {
 /// carrier_amqp::inject(&Context::current(), &mut properties);
 /// // channel.basic_publish(exchange, routing_key, options, body, properties)
 /// ```
-pub fn inject<T: InjectInto + ?Sized>(cx: &Context, target: &mut T) {
-    carrier_core::inject(cx, &mut target.carrier());
+pub fn inject<T: InjectInto + ?Sized>(cx: &Context, target: &mut T) -> Injection {
+    carrier_core::inject(cx, &mut target.carrier())
+}
+
+/// Writes the context into a message with a configuration of one's own, and says what was done.
+///
+/// As [`inject`]; with a context that has no span, the propagator's old fields are removed as well.
+pub fn inject_with<T: InjectInto + ?Sized>(
+    propagation: &Propagation,
+    cx: &Context,
+    target: &mut T,
+) -> Injection {
+    propagation.inject(cx, &mut target.carrier())
 }
 
 /// Reads the context that a message brought; an empty context where there is none.
@@ -78,4 +89,19 @@ pub fn inject<T: InjectInto + ?Sized>(cx: &Context, target: &mut T) {
 /// ```
 pub fn extract<T: ExtractFrom + ?Sized>(message: &T) -> Context {
     carrier_core::extract(&message.reader())
+}
+
+/// Reads the context that a message brought with a configuration of one's own; an empty context where there is none.
+pub fn extract_with<T: ExtractFrom + ?Sized>(propagation: &Propagation, message: &T) -> Context {
+    propagation.extract(&message.reader())
+}
+
+/// Reads the context that a message brought, and says what was found.
+pub fn inspect<T: ExtractFrom + ?Sized>(message: &T) -> Extraction {
+    carrier_core::inspect(&message.reader())
+}
+
+/// Reads the context that a message brought with a configuration of one's own, and says what was found.
+pub fn inspect_with<T: ExtractFrom + ?Sized>(propagation: &Propagation, message: &T) -> Extraction {
+    propagation.inspect(&message.reader())
 }

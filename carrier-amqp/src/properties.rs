@@ -4,7 +4,7 @@ use carrier_core::{FieldValue, Fields, TextMapCarrier, TextMapReader};
 use lapin::BasicProperties;
 use lapin::types::FieldTable;
 
-use crate::table;
+use crate::{size, table};
 
 /// The `headers` of [`BasicProperties`], written at the cost of one clone of the table.
 ///
@@ -38,6 +38,18 @@ impl TextMapCarrier for PropertiesCarrier<'_> {
         };
         table::insert(&mut headers, fields);
         *self.0 = std::mem::take(self.0).with_headers(headers);
+    }
+
+    fn entry_size(&self, key: &str, value: &str) -> usize {
+        size::entry(key, value)
+    }
+
+    fn size_without(&self, fields: &Fields<'_>) -> usize {
+        size::content_header(self.0, fields)
+    }
+
+    fn size_limit(&self) -> Option<usize> {
+        Some(size::COMMON_LIMIT)
     }
 }
 

@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use opentelemetry::propagation::{Extractor, Injector};
+use opentelemetry::trace::{SpanContext, TraceState};
+use smallvec::SmallVec;
 
-use crate::read::{MAX_KEYS, MAX_REPETITIONS, MAX_VALUE_BYTES, OWS, joined, single};
-use crate::w3c::{BAGGAGE, TRACEPARENT, TRACESTATE, TraceParent, is_valid_tracestate};
-use crate::{FieldValue, Fields, TextMapCarrier, TextMapReader};
+use crate::read::{Joined, MAX_KEYS, MAX_REPETITIONS, MAX_VALUE_BYTES, OWS, Single, beside, joined, single};
+use crate::w3c::{BAGGAGE, TRACEPARENT, TRACESTATE, TraceParent, parse_tracestate};
+use crate::{Conflict, FieldValue, Fields, Reason, Status, TextMapCarrier, TextMapReader};
 
 /// Any [`TextMapReader`] as an OpenTelemetry [`Extractor`], so that every propagator can read it.
 ///
@@ -31,45 +33,100 @@ use crate::{FieldValue, Fields, TextMapCarrier, TextMapReader};
 #[derive(Debug)]
 pub struct AsExtractor<'a, R> {
     reader: &'a R,
-    traceparent: OnceCell<Option<&'a str>>,
-    tracestate: OnceCell<Option<Cow<'a, str>>>,
-    baggage: OnceCell<Option<Cow<'a, str>>>,
+    conflict: Conflict,
+    traceparent: OnceCell<Single<(TraceParent, &'a str)>>,
+    tracestate: OnceCell<(Option<Cow<'a, str>>, Status)>,
+    baggage: OnceCell<Option<Joined<'a>>>,
 }
 
 impl<'a, R: TextMapReader> AsExtractor<'a, R> {
     /// A view of `reader`; nothing is read yet.
     pub fn new(reader: &'a R) -> Self {
+        Self::with_conflict(reader, reader.conflict())
+    }
+
+    pub(crate) fn with_conflict(reader: &'a R, conflict: Conflict) -> Self {
         Self {
             reader,
+            conflict,
             traceparent: OnceCell::new(),
             tracestate: OnceCell::new(),
             baggage: OnceCell::new(),
         }
     }
 
+    /// What is in the fields of W3C's that a propagator declares, and which spans are valid and not shown.
+    pub(crate) fn status(&self, declares: impl Fn(&str) -> bool) -> (Status, SmallVec<[SpanContext; 1]>) {
+        let mut status = Status::Absent;
+        let mut unused = SmallVec::new();
+        if declares(TRACEPARENT) {
+            let parent = self.parent();
+            status = parent.status.clone();
+            unused.extend(
+                parent
+                    .unused
+                    .iter()
+                    .map(|(parent, _)| parent.to_remote(TraceState::NONE)),
+            );
+        }
+        if declares(TRACESTATE) && self.parent().value.is_some() {
+            status = status.or(self.state().1.clone());
+        }
+        if declares(BAGGAGE) {
+            let list = self.baggage.get_or_init(|| joined(self.reader, BAGGAGE)).as_ref();
+            status = status.or(list.map_or(Status::Absent, |list| list.status.clone()));
+        }
+        (status, unused)
+    }
+
+    fn parent(&self) -> &Single<(TraceParent, &'a str)> {
+        self.traceparent.get_or_init(|| {
+            single(self.reader, TRACEPARENT, self.conflict, |value| {
+                let parent = TraceParent::parse(value)?;
+                let text = std::str::from_utf8(value).map_err(|_| Reason::NotText)?;
+                Ok((parent, text.trim_matches(OWS)))
+            })
+        })
+    }
+
     fn traceparent(&self) -> Option<&str> {
-        *self.traceparent.get_or_init(|| {
-            let valid = |value| {
-                TraceParent::parse(value)?;
-                std::str::from_utf8(value).ok().map(|text| text.trim_matches(OWS))
+        self.parent().value.map(|(_, text)| text)
+    }
+
+    fn state(&self) -> &(Option<Cow<'a, str>>, Status) {
+        self.tracestate.get_or_init(|| {
+            let parent = self.parent();
+            let list = match (parent.value, parent.is_conflict()) {
+                (None, _) => None,
+                (_, false) => joined(self.reader, TRACESTATE),
+                (_, true) => beside(self.reader, TRACESTATE, parent),
             };
-            single(self.reader, TRACEPARENT, valid).map(|(value, _)| value)
+            match list {
+                None => (None, Status::Absent),
+                Some(list) if matches!(list.status, Status::Valid | Status::OverLimit { .. }) => {
+                    match parse_tracestate(&list.text) {
+                        Ok(_) => (Some(list.text), list.status),
+                        Err(reason) => (
+                            None,
+                            Status::Malformed {
+                                field: TRACESTATE.into(),
+                                reason,
+                            },
+                        ),
+                    }
+                }
+                Some(list) => (None, list.status),
+            }
         })
     }
 
     fn tracestate(&self) -> Option<&str> {
-        let state = self.tracestate.get_or_init(|| {
-            self.traceparent()?;
-            let list = joined(self.reader, TRACESTATE)?;
-            (!list.broken && is_valid_tracestate(&list.text)).then_some(list.text)
-        });
-        state.as_deref()
+        self.state().0.as_deref().filter(|text| !text.is_empty())
     }
 
     fn baggage(&self) -> Option<&str> {
-        self.baggage
-            .get_or_init(|| Some(joined(self.reader, BAGGAGE)?.text))
-            .as_deref()
+        let list = self.baggage.get_or_init(|| joined(self.reader, BAGGAGE)).as_ref();
+        list.map(|list| &*list.text).filter(|text| !text.is_empty())
     }
 
     fn others(&self, key: &str) -> impl Iterator<Item = &str> {

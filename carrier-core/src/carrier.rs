@@ -117,6 +117,23 @@ pub trait TextMapCarrier: TextMapReader {
     /// Every header whose key [`fields.replaces`](Fields::replaces) goes, with all its copies; each of
     /// [`fields.into_entries()`](Fields::into_entries) is added once; every other header stays as it was, in its order.
     fn replace(&mut self, fields: Fields<'_>);
+
+    /// What one header adds to the message, in bytes as the transport counts them.
+    fn entry_size(&self, key: &str, value: &str) -> usize {
+        key.len() + value.len()
+    }
+
+    /// What counts against [`size_limit`](Self::size_limit) in the message as it is, without the headers that `fields`
+    /// replaces.
+    fn size_without(&self, fields: &Fields<'_>) -> usize {
+        let _ = fields;
+        0
+    }
+
+    /// The most bytes that the transport takes, where the carrier knows a limit.
+    fn size_limit(&self) -> Option<usize> {
+        None
+    }
 }
 
 impl<T: TextMapReader> TextMapReader for &T {
@@ -150,5 +167,17 @@ impl<T: TextMapReader> TextMapReader for &mut T {
 impl<T: TextMapCarrier> TextMapCarrier for &mut T {
     fn replace(&mut self, fields: Fields<'_>) {
         (**self).replace(fields);
+    }
+
+    fn entry_size(&self, key: &str, value: &str) -> usize {
+        (**self).entry_size(key, value)
+    }
+
+    fn size_without(&self, fields: &Fields<'_>) -> usize {
+        (**self).size_without(fields)
+    }
+
+    fn size_limit(&self) -> Option<usize> {
+        (**self).size_limit()
     }
 }

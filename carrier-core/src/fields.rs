@@ -60,6 +60,24 @@ impl<'p> Fields<'p> {
         self.entries.into_iter()
     }
 
+    /// The value that is about to be added under a key.
+    pub(crate) fn value_mut(&mut self, key: &str) -> Option<&mut String> {
+        self.entries
+            .iter_mut()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
+    }
+
+    /// Takes back what was about to be added under a key; its old headers still go.
+    pub(crate) fn unset(&mut self, key: &str) {
+        self.entries.retain(|(name, _)| name != key);
+    }
+
+    /// Takes back all that was about to be added; the old headers still go.
+    pub(crate) fn unset_all(&mut self) {
+        self.entries.clear();
+    }
+
     fn sets(&self, key: &str) -> bool {
         self.entries.iter().any(|(name, _)| name == key)
     }

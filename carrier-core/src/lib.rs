@@ -4,14 +4,18 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod bridge;
+mod budget;
 mod carrier;
 mod environment;
 mod fields;
 #[cfg(feature = "http")]
 pub mod http;
+mod injection;
 mod maps;
 mod propagation;
 mod read;
+mod settings;
+mod status;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod w3c;
@@ -19,7 +23,11 @@ mod w3c;
 pub use opentelemetry;
 
 pub use self::bridge::{AsExtractor, AsInjector, FromExtractor};
+pub use self::budget::Budget;
 pub use self::carrier::{Conflict, FieldValue, TextMapCarrier, TextMapReader};
 pub use self::fields::Fields;
-pub use self::propagation::{extract, inject};
+pub use self::injection::{DropReason, Dropped, Injection, Outcome};
+pub use self::propagation::{extract, inject, inspect};
+pub use self::settings::{Builder, Existing, Propagation, Trust, allow};
+pub use self::status::{Extraction, Reason, Status};
 pub use self::w3c::{W3c, W3cBaggage, W3cTraceContext, w3c};

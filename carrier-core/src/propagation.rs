@@ -1,11 +1,22 @@
-//! Injecting and extracting with the propagator of the application.
+//! Injecting and extracting.
+
+use std::borrow::Cow;
 
 use opentelemetry::Context;
+use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::global::get_text_map_propagator;
 use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{SpanContext, TraceContextExt};
+use smallvec::SmallVec;
 
 use crate::environment;
-use crate::{AsExtractor, Fields, TextMapCarrier, TextMapReader};
+use crate::injection::DropReason;
+use crate::settings::{BaggageFilter, Settings, Source};
+use crate::w3c::BAGGAGE;
+use crate::{
+    AsExtractor, Existing, Extraction, Fields, Injection, Outcome, Propagation, Reason, Status,
+    TextMapCarrier, TextMapReader, Trust, W3c,
+};
 
 /// Writes the context into a carrier; with a context that has no span, the propagator's old fields are removed as well.
 ///
@@ -13,7 +24,7 @@ use crate::{AsExtractor, Fields, TextMapCarrier, TextMapReader};
 /// cannot be told from none), `OTEL_PROPAGATORS` decides, and without it W3C trace context alone: see [`w3c`](crate::w3c).
 ///
 /// All fields of the propagator are replaced at once and nothing else is touched: each field is there once or not at
-/// all, and every other header stays as it was.
+/// all, and every other header stays as it was. The report of what was done need not be looked at.
 ///
 /// # Examples
 ///
@@ -24,17 +35,8 @@ use crate::{AsExtractor, Fields, TextMapCarrier, TextMapReader};
 /// let mut headers = HashMap::new();
 /// carrier_core::inject(&Context::current(), &mut headers);
 /// ```
-pub fn inject<C: TextMapCarrier>(cx: &Context, carrier: &mut C) {
-    let registered = get_text_map_propagator(|propagator| {
-        let used = is_used(propagator);
-        if used {
-            inject_with(propagator, cx, carrier);
-        }
-        used
-    });
-    if !registered {
-        inject_with(environment::propagator(), cx, carrier);
-    }
+pub fn inject<C: TextMapCarrier>(cx: &Context, carrier: &mut C) -> Injection {
+    Propagation::new().inject(cx, carrier)
 }
 
 /// Reads the context that a carrier brought; an empty context where there is none.
@@ -56,25 +58,202 @@ pub fn inject<C: TextMapCarrier>(cx: &Context, carrier: &mut C) {
 /// assert_eq!(cx.span().span_context().span_id().to_string(), "b7ad6b7169203331");
 /// ```
 pub fn extract<R: TextMapReader>(reader: &R) -> Context {
-    get_text_map_propagator(|propagator| is_used(propagator).then(|| extract_with(propagator, reader)))
-        .unwrap_or_else(|| environment::propagator().read(&Context::new(), reader))
+    Propagation::new().extract(reader)
+}
+
+/// Reads the context that a carrier brought, and says what was found.
+///
+/// # Examples
+///
+/// ```
+/// let found = carrier_core::inspect(&std::collections::HashMap::<String, String>::new());
+/// assert_eq!(found.status(), &carrier_core::Status::Absent);
+/// ```
+pub fn inspect<R: TextMapReader>(reader: &R) -> Extraction {
+    Propagation::new().inspect(reader)
+}
+
+impl Propagation {
+    /// Writes the context into a carrier; with a context that has no span, the propagator's old fields are removed as well.
+    ///
+    /// As [`inject`], with this configuration.
+    pub fn inject<C: TextMapCarrier>(&self, cx: &Context, carrier: &mut C) -> Injection {
+        let settings = &*self.0;
+        match &settings.source {
+            Source::Application => get_text_map_propagator(|propagator| {
+                is_used(propagator).then(|| settings.inject(propagator, cx, carrier))
+            })
+            .unwrap_or_else(|| settings.inject(environment::propagator(), cx, carrier)),
+            Source::Own(propagator) => settings.inject(&**propagator, cx, carrier),
+            Source::Off => Injection::default(),
+        }
+    }
+
+    /// Reads the context that a carrier brought; an empty context where there is none, or none to be trusted.
+    pub fn extract<R: TextMapReader>(&self, reader: &R) -> Context {
+        self.inspect(reader).into_context()
+    }
+
+    /// Reads the context that a carrier brought, and says what was found.
+    pub fn inspect<R: TextMapReader>(&self, reader: &R) -> Extraction {
+        let settings = &*self.0;
+        let found = match &settings.source {
+            Source::Application => get_text_map_propagator(|propagator| {
+                is_used(propagator).then(|| settings.read(propagator, reader))
+            })
+            .unwrap_or_else(|| settings.read_own(environment::propagator(), reader)),
+            Source::Own(propagator) => settings.read(&**propagator, reader),
+            Source::Off => nothing(),
+        };
+        settings.trusted(found)
+    }
 }
 
 fn is_used(propagator: &dyn TextMapPropagator) -> bool {
     propagator.fields().next().is_some()
 }
 
-fn inject_with<C: TextMapCarrier>(propagator: &dyn TextMapPropagator, cx: &Context, carrier: &mut C) {
-    let mut fields = Fields::of(propagator);
-    propagator.inject_context(cx, &mut fields);
-    if !fields.is_empty() {
-        carrier.replace(fields);
+fn nothing() -> Extraction {
+    Extraction {
+        context: Context::new(),
+        status: Status::Absent,
+        unused: SmallVec::new(),
     }
 }
 
-fn extract_with<R: TextMapReader>(propagator: &dyn TextMapPropagator, reader: &R) -> Context {
-    let empty = Context::new();
-    // Some propagators answer with the current context instead of the one they are given.
-    let _guard = empty.clone().attach();
-    propagator.extract_with_context(&empty, &AsExtractor::new(reader))
+impl Settings {
+    fn inject<C: TextMapCarrier>(
+        &self,
+        propagator: &dyn TextMapPropagator,
+        cx: &Context,
+        carrier: &mut C,
+    ) -> Injection {
+        let mut report = Injection::default();
+        let mut fields = Fields::of(propagator);
+        if fields.names().any(|name| carrier.get_all(name).next().is_some()) {
+            report.existing = self.existing_span(propagator, carrier);
+            report.outcome = match (self.existing, &report.existing) {
+                (Existing::Keep, Some(_)) => Outcome::Kept,
+                (Existing::LeaveAlone, _) => Outcome::LeftAlone,
+                _ => Outcome::Nothing,
+            };
+            if report.outcome != Outcome::Nothing {
+                return report;
+            }
+        }
+        let (cx, dropped) = filtered(cx, self.baggage_out.as_ref());
+        report.drop_members(BAGGAGE, dropped, DropReason::NotAllowed);
+        propagator.inject_context(&cx, &mut fields);
+        if fields.is_empty() {
+            return report;
+        }
+        if self.budget.apply(carrier, &mut fields, &mut report) {
+            report.written(&fields, |key, value| carrier.entry_size(key, value));
+        } else {
+            fields.unset_all();
+            report.outcome = Outcome::NoRoom;
+        }
+        carrier.replace(fields);
+        report
+    }
+
+    /// The valid span context that is in a message already, whatever the trust in who put it there.
+    fn existing_span<R: TextMapReader>(
+        &self,
+        propagator: &dyn TextMapPropagator,
+        reader: &R,
+    ) -> Option<SpanContext> {
+        let found = self.read(propagator, reader);
+        found
+            .context
+            .has_active_span()
+            .then(|| found.context.span().span_context().clone())
+    }
+
+    fn read_own<R: TextMapReader>(&self, propagator: &W3c, reader: &R) -> Extraction {
+        propagator.read(
+            &Context::new(),
+            reader,
+            self.conflict.unwrap_or(reader.conflict()),
+        )
+    }
+
+    fn read<R: TextMapReader>(&self, propagator: &dyn TextMapPropagator, reader: &R) -> Extraction {
+        let view = AsExtractor::with_conflict(reader, self.conflict.unwrap_or(reader.conflict()));
+        let empty = Context::new();
+        let context = {
+            // Some propagators answer with the current context instead of the one they are given.
+            let _guard = empty.clone().attach();
+            propagator.extract_with_context(&empty, &view)
+        };
+        let (mut status, unused) = view.status(|field| propagator.fields().any(|declared| declared == field));
+        if context.has_active_span() {
+            if status == Status::Absent {
+                status = Status::Valid;
+            }
+        } else if matches!(status, Status::Absent | Status::Valid) && context.baggage().is_empty() {
+            let mut fields = propagator.fields();
+            let unrecognised = fields.find(|field| reader.get_all(field).any(|value| !value.is_empty()));
+            status = unrecognised.map_or(Status::Absent, |field| Status::Malformed {
+                field: crate::w3c::known(field),
+                reason: Reason::Unrecognised,
+            });
+        }
+        Extraction {
+            context,
+            status,
+            unused,
+        }
+    }
+
+    /// Takes from what was found what is not to be trusted.
+    fn trusted(&self, mut found: Extraction) -> Extraction {
+        match self.trust {
+            Trust::Parent => {}
+            Trust::Link => {
+                if found.context.has_active_span() {
+                    let span = found.context.span().span_context().clone();
+                    found.unused.insert(0, span);
+                    found.context = baggage_alone(&found.context);
+                }
+            }
+            Trust::Ignore => {
+                found.unused.clear();
+                found.context = Context::new();
+            }
+        }
+        let filtered = match filtered(&found.context, self.baggage_in.as_ref()) {
+            (Cow::Owned(filtered), _) => Some(filtered),
+            (Cow::Borrowed(_), _) => None,
+        };
+        found.context = filtered.unwrap_or(found.context);
+        found
+    }
+}
+
+/// The context with the baggage that is allowed, and how many members are not.
+fn filtered<'a>(cx: &'a Context, allowed: Option<&BaggageFilter>) -> (Cow<'a, Context>, usize) {
+    let Some(allowed) = allowed else {
+        return (Cow::Borrowed(cx), 0);
+    };
+    let baggage = cx.baggage();
+    let kept = baggage.iter().filter(|(key, _)| allowed(key.as_str()));
+    let kept: Baggage = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
+    match baggage.len() - kept.len() {
+        0 => (Cow::Borrowed(cx), 0),
+        dropped => (Cow::Owned(cx.with_baggage(kept)), dropped),
+    }
+}
+
+/// A context with the baggage of another, and without its span: never one with an invalid span, which samplers drop.
+fn baggage_alone(cx: &Context) -> Context {
+    let baggage: Baggage = cx
+        .baggage()
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    match baggage.is_empty() {
+        true => Context::new(),
+        false => Context::new().with_baggage(baggage),
+    }
 }

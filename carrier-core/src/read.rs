@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::{Conflict, FieldValue, TextMapReader};
+use smallvec::SmallVec;
+
+use crate::{Conflict, FieldValue, Reason, Status, TextMapReader};
 
 /// How much of one field is looked at, in bytes, over all its repetitions together.
 ///
@@ -32,46 +34,89 @@ pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
     &bytes[start..end]
 }
 
-/// The one value of a field that must not be repeated, as `parse` understands it.
-///
-/// Also says whether copies were in conflict, since tracestate cannot be told to belong to one of them then.
+/// A field that must not be repeated, as it was found.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Single<T> {
+    pub(crate) status: Status,
+    /// The value to use.
+    pub(crate) value: Option<T>,
+    /// Which of the copies with something in it that is, counted from 0.
+    index: usize,
+    /// How many copies have something in them.
+    count: usize,
+    /// Valid values that are not used.
+    pub(crate) unused: SmallVec<[T; 1]>,
+}
+
+impl<T> Single<T> {
+    /// Whether several copies differ.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self.status, Status::Conflicting { .. })
+    }
+}
+
+/// Reads the one value of a field that must not be repeated, as `parse` understands it.
 pub(crate) fn single<'a, R, T>(
     reader: &'a R,
-    key: &str,
-    parse: impl Fn(&'a [u8]) -> Option<T>,
-) -> Option<(T, Copies)>
+    key: &'static str,
+    conflict: Conflict,
+    parse: impl Fn(&'a [u8]) -> Result<T, Reason>,
+) -> Single<T>
 where
     R: TextMapReader,
+    T: PartialEq,
 {
-    let mut seen: Option<FieldValue<'a>> = None;
-    let mut valid = None;
-    let mut copies = Copies::Agree;
+    let mut found = Single {
+        status: Status::Absent,
+        value: None,
+        index: 0,
+        count: 0,
+        unused: SmallVec::new(),
+    };
+    let mut first: Option<FieldValue<'a>> = None;
     for (index, value) in reader.get_all(key).enumerate() {
         if index == MAX_REPETITIONS {
             // What is not looked at may differ.
-            return None;
+            found.unused.extend(found.value.take());
+            found.status = Status::OverLimit { field: key.into() };
+            return found;
         }
         if value.is_empty() {
             continue;
         }
-        match seen {
+        found.count += 1;
+        match first {
             Some(first) if same(first, value) => continue,
-            Some(_) => copies = Copies::Conflict,
-            None => seen = Some(value),
+            Some(_) => found.status = Status::Conflicting { field: key.into() },
+            None => first = Some(value),
         }
-        valid = value.as_bytes().and_then(&parse).or(valid);
+        let parsed = match value {
+            FieldValue::Other(found) => Err(Status::WrongType {
+                field: key.into(),
+                found,
+            }),
+            _ => parse(value.as_bytes().unwrap_or_default()).map_err(|reason| Status::Malformed {
+                field: key.into(),
+                reason,
+            }),
+        };
+        match parsed {
+            Ok(value) => {
+                if found.status == Status::Absent {
+                    found.status = Status::Valid;
+                }
+                found.index = found.count - 1;
+                let before = found.value.replace(value);
+                found.unused.extend(before);
+            }
+            Err(doubt) if found.status == Status::Absent => found.status = doubt,
+            Err(_) => {}
+        }
     }
-    match (copies, reader.conflict()) {
-        (Copies::Conflict, Conflict::Restart) => None,
-        _ => valid.map(|valid| (valid, copies)),
+    if found.is_conflict() && conflict == Conflict::Restart {
+        found.unused.extend(found.value.take());
     }
-}
-
-/// Whether the copies of a field that must not be repeated say the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Copies {
-    Agree,
-    Conflict,
+    found
 }
 
 fn same(left: FieldValue<'_>, right: FieldValue<'_>) -> bool {
@@ -86,22 +131,68 @@ fn same(left: FieldValue<'_>, right: FieldValue<'_>) -> bool {
 pub(crate) struct Joined<'a> {
     /// The values, joined by commas: at most [`MAX_FIELD_BYTES`], cut between members.
     pub(crate) text: Cow<'a, str>,
-    /// Whether a copy was left out, since it is no text.
-    pub(crate) broken: bool,
+    /// Valid, or why copies are left out of the text.
+    pub(crate) status: Status,
 }
 
-/// Joins the copies of a field that is a comma-separated list; `None` where there is no copy with text in it.
-pub(crate) fn joined<'a, R: TextMapReader>(reader: &'a R, key: &str) -> Option<Joined<'a>> {
-    let mut text: Option<Cow<'a, str>> = None;
-    let mut broken = false;
+/// Joins the copies of a field that is a comma-separated list; `None` where no copy has anything in it.
+pub(crate) fn joined<'a, R: TextMapReader>(reader: &'a R, key: &'static str) -> Option<Joined<'a>> {
+    join(reader.get_all(key), key)
+}
+
+/// The copies of a list that go with the used one of several conflicting values, where that can be told: there are as
+/// many of the one as of the other, so each goes with the one at its place.
+pub(crate) fn beside<'a, R: TextMapReader, T>(
+    reader: &'a R,
+    key: &'static str,
+    parent: &Single<T>,
+) -> Option<Joined<'a>> {
+    let copies = || {
+        reader
+            .get_all(key)
+            .take(MAX_REPETITIONS)
+            .filter(|value| !value.is_empty())
+    };
+    match copies().count() {
+        0 => None,
+        count if count == parent.count => join(copies().skip(parent.index).take(1), key),
+        _ => {
+            let status = Status::Malformed {
+                field: key.into(),
+                reason: Reason::Unassigned,
+            };
+            Some(Joined {
+                text: Cow::Borrowed(""),
+                status,
+            })
+        }
+    }
+}
+
+fn join<'a>(values: impl Iterator<Item = FieldValue<'a>>, key: &'static str) -> Option<Joined<'a>> {
+    let mut all: Option<Joined<'a>> = None;
     let mut room = MAX_FIELD_BYTES;
-    for value in reader.get_all(key).take(MAX_REPETITIONS) {
+    for (index, value) in values.enumerate() {
         if value.is_empty() {
             continue;
         }
-        let Some(bytes) = value.as_bytes() else {
-            broken = true;
-            continue;
+        let all = all.get_or_insert(Joined {
+            text: Cow::Borrowed(""),
+            status: Status::Valid,
+        });
+        if index == MAX_REPETITIONS {
+            all.status = Status::OverLimit { field: key.into() };
+            break;
+        }
+        let bytes = match value {
+            FieldValue::Other(found) => {
+                all.status = Status::WrongType {
+                    field: key.into(),
+                    found,
+                };
+                continue;
+            }
+            _ => value.as_bytes().unwrap_or_default(),
         };
         let whole = bytes.len() <= room;
         // Cut before anything else looks at it: a value of a mebibyte costs no more than the limit.
@@ -114,24 +205,28 @@ pub(crate) fn joined<'a, R: TextMapReader>(reader: &'a R, key: &str) -> Option<J
             Ok("") => {}
             Ok(more) => {
                 room = room.saturating_sub(more.len() + 1);
-                text = Some(match text {
-                    None => Cow::Borrowed(more),
-                    Some(before) => {
-                        let mut all = before.into_owned();
-                        all.reserve(more.len() + 1);
-                        all.push(',');
-                        all.push_str(more);
-                        Cow::Owned(all)
-                    }
-                });
+                if all.text.is_empty() {
+                    all.text = Cow::Borrowed(more);
+                } else {
+                    let text = all.text.to_mut();
+                    text.reserve(more.len() + 1);
+                    text.push(',');
+                    text.push_str(more);
+                }
             }
-            Err(_) => broken = true,
+            Err(_) => {
+                all.status = Status::Malformed {
+                    field: key.into(),
+                    reason: Reason::NotText,
+                }
+            }
         }
-        if !whole || room == 0 {
+        if !whole {
+            all.status = Status::OverLimit { field: key.into() };
             break;
         }
     }
-    text.map(|text| Joined { text, broken })
+    all
 }
 
 /// What comes before the last comma: `bytes` is one byte longer than what may be kept.
@@ -153,59 +248,91 @@ mod tests {
             .collect()
     }
 
-    fn text(bytes: &[u8]) -> Option<&str> {
-        std::str::from_utf8(bytes).ok().filter(|text| *text != "bad")
+    fn text(bytes: &[u8]) -> Result<&str, Reason> {
+        std::str::from_utf8(bytes)
+            .ok()
+            .filter(|text| *text != "bad")
+            .ok_or(Reason::Digit)
     }
 
-    struct LastWins(Pairs);
+    /// The label of the status, the value used, the values not used.
+    fn read(values: &[&str], conflict: Conflict) -> (&'static str, Option<String>, Vec<String>) {
+        let pairs = copies(values);
+        let found = single(&pairs, "k", conflict, text);
+        let unused = found.unused.iter().map(|value| (*value).to_owned()).collect();
+        (found.status.label(), found.value.map(str::to_owned), unused)
+    }
 
-    impl TextMapReader for LastWins {
-        fn keys(&self) -> impl Iterator<Item = &str> {
-            TextMapReader::keys(&self.0)
-        }
-
-        fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
-            self.0.get_all(key)
-        }
-
-        fn conflict(&self) -> Conflict {
-            Conflict::Last
-        }
+    fn used(value: &str) -> Option<String> {
+        Some(value.to_owned())
     }
 
     #[test]
     fn identical_copies_count_as_one() {
         assert_eq!(
-            single(&copies(&["a", "a", "a"]), "k", text),
-            Some(("a", Copies::Agree))
+            read(&["a", "a", "a"], Conflict::Restart),
+            ("valid", used("a"), vec![])
         );
     }
 
     #[test]
     fn empty_copies_count_as_none() {
         assert_eq!(
-            single(&copies(&["", "a", ""]), "k", text),
-            Some(("a", Copies::Agree))
+            read(&["", "a", ""], Conflict::Restart),
+            ("valid", used("a"), vec![])
         );
-        assert_eq!(single(&copies(&["", ""]), "k", text), None);
+        assert_eq!(read(&["", ""], Conflict::Restart), ("absent", None, vec![]));
     }
 
     #[test]
-    fn different_copies_are_none_by_default() {
-        assert_eq!(single(&copies(&["a", "b"]), "k", text), None);
-        assert_eq!(single(&copies(&["a", "b", "a"]), "k", text), None);
+    fn different_copies_are_none_where_the_trace_restarts_and_all_can_be_linked() {
+        let both = || vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(
+            read(&["a", "b"], Conflict::Restart),
+            ("conflicting", None, both())
+        );
+        assert_eq!(
+            read(&["a", "bad"], Conflict::Restart),
+            ("conflicting", None, vec!["a".to_owned()])
+        );
     }
 
     #[test]
-    fn the_last_valid_copy_is_used_where_the_carrier_says_so() {
-        let pairs = LastWins(copies(&["a", "b", "bad"]));
-        assert_eq!(single(&pairs, "k", text), Some(("b", Copies::Conflict)));
+    fn the_last_valid_copy_is_used_where_that_is_chosen() {
+        let others = || vec!["a".to_owned()];
+        assert_eq!(
+            read(&["a", "b", "bad"], Conflict::Last),
+            ("conflicting", used("b"), others())
+        );
+        assert_eq!(
+            read(&["bad", "b"], Conflict::Last),
+            ("conflicting", used("b"), vec![])
+        );
+    }
+
+    #[test]
+    fn one_bad_copy_is_malformed() {
+        assert_eq!(read(&["bad", ""], Conflict::Last), ("malformed", None, vec![]));
     }
 
     #[test]
     fn more_copies_than_are_looked_at_are_none() {
-        assert!(single(&copies(&["a"; MAX_REPETITIONS]), "k", text).is_some());
-        assert!(single(&copies(&["a"; MAX_REPETITIONS + 1]), "k", text).is_none());
+        assert_eq!(read(&["a"; MAX_REPETITIONS], Conflict::Last).0, "valid");
+        let (label, value, _) = read(&["a"; MAX_REPETITIONS + 1], Conflict::Last);
+        assert_eq!((label, value), ("over_limit", None));
+    }
+
+    #[test]
+    fn a_list_goes_with_the_used_value_where_there_is_one_for_each() {
+        let with = |lists: &[&str]| {
+            let mut pairs = copies(&["a", "b"]);
+            pairs.extend(lists.iter().map(|list| ("list".to_owned(), (*list).to_owned())));
+            let parent = single(&pairs, "k", Conflict::Last, text);
+            beside(&pairs, "list", &parent).map(|list| (list.text.into_owned(), list.status.label()))
+        };
+        assert_eq!(with(&["1", "2"]), Some(("2".to_owned(), "valid")));
+        assert_eq!(with(&["1"]), Some((String::new(), "malformed")));
+        assert_eq!(with(&[""]), None);
     }
 
     #[test]
@@ -240,7 +367,9 @@ mod tests {
     fn a_list_of_exactly_the_limit_is_kept_whole() {
         let long = "v".repeat(MAX_FIELD_BYTES);
         assert_eq!(joined(&copies(&[&long]), "k").unwrap().text, long);
-        assert!(joined(&copies(&[&(long + "v")]), "k").is_none());
+        let longer = copies(&[&(long + "v")]);
+        let longer = joined(&longer, "k").unwrap();
+        assert_eq!((&*longer.text, longer.status.label()), ("", "over_limit"));
     }
 
     #[test]

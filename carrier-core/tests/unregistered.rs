@@ -1,5 +1,7 @@
 //! What happens where the application registered no propagator; nothing in this binary may register one.
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::HashMap;
 use std::process::Command;
 

@@ -7,6 +7,7 @@ use carrier_core::{Conflict, FieldValue, Fields, TextMapCarrier, TextMapReader};
 use rdkafka::message::{BorrowedHeaders, OwnedHeaders};
 
 use crate::native::{self, Value};
+use crate::size;
 
 /// The headers of a received message, read; `None` is a message without headers.
 ///
@@ -73,6 +74,24 @@ impl TextMapCarrier for HeadersCarrier<'_> {
             native::add(self.0, key.as_bytes(), value.as_bytes());
         }
     }
+
+    fn entry_size(&self, key: &str, value: &str) -> usize {
+        size::entry(key.as_bytes(), Some(value.as_bytes()))
+    }
+
+    fn size_without(&self, fields: &Fields<'_>) -> usize {
+        size::OVERHEAD + headers_without(Some(self.0.as_borrowed()), fields)
+    }
+
+    fn size_limit(&self) -> Option<usize> {
+        Some(size::DEFAULT_LIMIT)
+    }
+}
+
+/// What the headers that stay add to a record.
+pub(crate) fn headers_without(headers: Option<&BorrowedHeaders>, fields: &Fields<'_>) -> usize {
+    let stay = all(headers).filter(|(key, _)| !key.to_str().is_ok_and(|key| fields.replaces(key)));
+    stay.map(|(key, value)| size::entry(key.to_bytes(), value)).sum()
 }
 
 fn all(headers: Option<&BorrowedHeaders>) -> impl Iterator<Item = (&CStr, Value<'_>)> {

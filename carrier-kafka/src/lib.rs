@@ -9,6 +9,7 @@ mod message;
 mod native;
 mod propagation;
 mod record;
+mod size;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
@@ -16,5 +17,6 @@ pub use {carrier_core, opentelemetry, rdkafka};
 
 pub use self::headers::{HeadersCarrier, HeadersReader};
 pub use self::message::ExtractFrom;
-pub use self::propagation::{InjectInto, extract, inject};
+pub use self::propagation::{InjectInto, extract, extract_with, inject, inject_with, inspect, inspect_with};
 pub use self::record::RecordCarrier;
+pub use self::size::message_budget;

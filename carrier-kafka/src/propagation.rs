@@ -1,6 +1,6 @@
 //! The two lines.
 
-use carrier_core::TextMapCarrier;
+use carrier_core::{Extraction, Injection, Propagation, TextMapCarrier};
 use opentelemetry::Context;
 use rdkafka::message::{OwnedHeaders, ToBytes};
 use rdkafka::producer::{BaseRecord, FutureRecord};
@@ -38,7 +38,8 @@ impl<K: ToBytes + ?Sized, P: ToBytes + ?Sized> InjectInto for FutureRecord<'_, K
         Self: 'a;
 
     fn carrier(&mut self) -> RecordCarrier<'_> {
-        RecordCarrier(&mut self.headers)
+        let body = size(self.key) + size(self.payload);
+        RecordCarrier::new(&mut self.headers, body)
     }
 }
 
@@ -49,8 +50,13 @@ impl<K: ToBytes + ?Sized, P: ToBytes + ?Sized, D: IntoOpaque> InjectInto for Bas
         Self: 'a;
 
     fn carrier(&mut self) -> RecordCarrier<'_> {
-        RecordCarrier(&mut self.headers)
+        let body = size(self.key) + size(self.payload);
+        RecordCarrier::new(&mut self.headers, body)
     }
+}
+
+fn size<T: ToBytes + ?Sized>(part: Option<&T>) -> usize {
+    part.map_or(0, |part| part.to_bytes().len())
 }
 
 /// Writes the context into a record; with a context that has no span, the propagator's old fields are removed as well.
@@ -69,8 +75,19 @@ impl<K: ToBytes + ?Sized, P: ToBytes + ?Sized, D: IntoOpaque> InjectInto for Bas
 /// carrier_kafka::inject(&Context::current(), &mut record);
 /// // producer.send(record, timeout)
 /// ```
-pub fn inject<T: InjectInto + ?Sized>(cx: &Context, target: &mut T) {
-    carrier_core::inject(cx, &mut target.carrier());
+pub fn inject<T: InjectInto + ?Sized>(cx: &Context, target: &mut T) -> Injection {
+    carrier_core::inject(cx, &mut target.carrier())
+}
+
+/// Writes the context into a message with a configuration of one's own, and says what was done.
+///
+/// As [`inject`]; with a context that has no span, the propagator's old fields are removed as well.
+pub fn inject_with<T: InjectInto + ?Sized>(
+    propagation: &Propagation,
+    cx: &Context,
+    target: &mut T,
+) -> Injection {
+    propagation.inject(cx, &mut target.carrier())
 }
 
 /// Reads the context that a message brought; an empty context where there is none.
@@ -94,6 +111,21 @@ pub fn inject<T: InjectInto + ?Sized>(cx: &Context, target: &mut T) {
 /// ```
 pub fn extract<T: ExtractFrom + ?Sized>(message: &T) -> Context {
     carrier_core::extract(&message.reader())
+}
+
+/// Reads the context that a message brought with a configuration of one's own; an empty context where there is none.
+pub fn extract_with<T: ExtractFrom + ?Sized>(propagation: &Propagation, message: &T) -> Context {
+    propagation.extract(&message.reader())
+}
+
+/// Reads the context that a message brought, and says what was found.
+pub fn inspect<T: ExtractFrom + ?Sized>(message: &T) -> Extraction {
+    carrier_core::inspect(&message.reader())
+}
+
+/// Reads the context that a message brought with a configuration of one's own, and says what was found.
+pub fn inspect_with<T: ExtractFrom + ?Sized>(propagation: &Propagation, message: &T) -> Extraction {
+    propagation.inspect(&message.reader())
 }
 
 #[cfg(test)]

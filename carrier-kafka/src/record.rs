@@ -1,23 +1,37 @@
 //! The headers of a record that is produced, which may have none yet.
 
 use carrier_core::{Conflict, FieldValue, Fields, TextMapCarrier, TextMapReader};
-use rdkafka::message::OwnedHeaders;
+use rdkafka::message::{BorrowedHeaders, OwnedHeaders};
 
-use crate::HeadersCarrier;
-use crate::headers::{keys, values};
+use crate::headers::{headers_without, keys, values};
+use crate::{HeadersCarrier, size};
 
 /// The `headers` of a [`FutureRecord`](rdkafka::producer::FutureRecord) or [`BaseRecord`](rdkafka::producer::BaseRecord),
 /// written in place; they are made only where there is something to write.
 #[derive(Debug)]
-pub struct RecordCarrier<'a>(pub &'a mut Option<OwnedHeaders>);
+pub struct RecordCarrier<'a> {
+    headers: &'a mut Option<OwnedHeaders>,
+    body: usize,
+}
+
+impl<'a> RecordCarrier<'a> {
+    /// The headers of a record whose key and payload have so many bytes together, which count against the message's limit.
+    pub fn new(headers: &'a mut Option<OwnedHeaders>, body: usize) -> Self {
+        Self { headers, body }
+    }
+
+    fn borrowed(&self) -> Option<&BorrowedHeaders> {
+        self.headers.as_ref().map(OwnedHeaders::as_borrowed)
+    }
+}
 
 impl TextMapReader for RecordCarrier<'_> {
     fn keys(&self) -> impl Iterator<Item = &str> {
-        keys(self.0.as_ref().map(OwnedHeaders::as_borrowed))
+        keys(self.borrowed())
     }
 
     fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
-        values(self.0.as_ref().map(OwnedHeaders::as_borrowed), key)
+        values(self.borrowed(), key)
     }
 
     fn conflict(&self) -> Conflict {
@@ -28,11 +42,62 @@ impl TextMapReader for RecordCarrier<'_> {
 impl TextMapCarrier for RecordCarrier<'_> {
     fn replace(&mut self, fields: Fields<'_>) {
         let count = fields.entries().len();
-        if count > 0 || self.0.is_some() {
-            let headers = self
-                .0
-                .get_or_insert_with(|| OwnedHeaders::new_with_capacity(count));
+        if count > 0 || self.headers.is_some() {
+            let headers = self.headers.get_or_insert_with(|| OwnedHeaders::new_with_capacity(count));
             HeadersCarrier(headers).replace(fields);
         }
+    }
+
+    fn entry_size(&self, key: &str, value: &str) -> usize {
+        size::entry(key.as_bytes(), Some(value.as_bytes()))
+    }
+
+    fn size_without(&self, fields: &Fields<'_>) -> usize {
+        size::OVERHEAD + self.body + headers_without(self.borrowed(), fields)
+    }
+
+    fn size_limit(&self) -> Option<usize> {
+        Some(size::DEFAULT_LIMIT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use carrier_core::opentelemetry::{Context, KeyValue, baggage::BaggageExt};
+    use carrier_core::{Outcome, Propagation, w3c};
+    use rdkafka::producer::BaseRecord;
+
+    use crate::testing::{assert_carries_nothing, remote_context};
+    use crate::{extract_with, inject_with, message_budget};
+
+    fn heavy() -> Context {
+        remote_context().with_baggage([KeyValue::new("k", "v".repeat(500))])
+    }
+
+    #[test]
+    fn a_record_near_the_limit_gets_its_trace_and_no_baggage() {
+        let config = {
+            let mut config = rdkafka::ClientConfig::new();
+            config.set("message.max.bytes", "1300").clone()
+        };
+        let propagation = Propagation::builder()
+            .propagator(w3c())
+            .budget(message_budget(&config))
+            .build();
+        let payload = "x".repeat(1_000);
+        let mut record = BaseRecord::<(), str>::to("t").payload(&payload);
+        let report = inject_with(&propagation, &heavy(), &mut record);
+        assert_eq!(report.fields().collect::<Vec<_>>(), ["traceparent"]);
+        assert_eq!(report.dropped()[0].field, "baggage");
+        assert!(extract_with(&propagation, &record).baggage().is_empty());
+    }
+
+    #[test]
+    fn a_record_that_is_full_without_us_is_still_sent() {
+        let payload = "x".repeat(999_950);
+        let mut record = BaseRecord::<(), str>::to("t").payload(&payload);
+        let report = crate::inject(&remote_context(), &mut record);
+        assert_eq!(report.outcome(), Outcome::NoRoom);
+        assert_carries_nothing(&record);
     }
 }

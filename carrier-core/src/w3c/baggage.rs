@@ -10,13 +10,13 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use crate::fields::is_token;
 use crate::read::{OWS, joined};
-use crate::{FromExtractor, TextMapReader};
+use crate::{FromExtractor, Reason, Status, TextMapReader};
 
 pub(crate) const BAGGAGE: &str = "baggage";
 
 /// What must be carried, and no more is sent (W3C Baggage, section 3.3.2, Limits).
-const MAX_MEMBERS: usize = 64;
-const MAX_BYTES: usize = 8_192;
+pub(crate) const MAX_MEMBERS: usize = 64;
+pub(crate) const MAX_BYTES: usize = 8_192;
 
 /// What a baggage value must not hold raw: everything outside `baggage-octet`, and `%`. The equals sign may be raw, but
 /// readers that cut there are in use.
@@ -59,10 +59,7 @@ impl TextMapPropagator for W3cBaggage {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        match read(&FromExtractor(extractor), cx) {
-            Some(baggage) => cx.with_baggage(baggage),
-            None => cx.clone(),
-        }
+        read(&FromExtractor(extractor)).onto(cx)
     }
 
     fn fields(&self) -> FieldIter<'_> {
@@ -70,30 +67,73 @@ impl TextMapPropagator for W3cBaggage {
     }
 }
 
-/// The baggage in a carrier, beside what `cx` holds already; `None` where the carrier has no valid member.
-pub(crate) fn read<R: TextMapReader>(reader: &R, cx: &Context) -> Option<Baggage> {
-    let list = joined(reader, BAGGAGE)?;
-    let mut received = members(&list.text).peekable();
-    received.peek()?;
-    let existing = cx
-        .baggage()
-        .iter()
-        .map(|(key, value)| (key.clone(), value.clone()));
-    Some(existing.chain(received).collect())
+/// The baggage in a carrier.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) status: Status,
+    members: Vec<Member>,
+}
+
+impl Found {
+    /// The given context with the members that were found beside what it holds already, or as it is.
+    pub(crate) fn onto(self, cx: &Context) -> Context {
+        if self.members.is_empty() {
+            return cx.clone();
+        }
+        let existing = cx
+            .baggage()
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()));
+        cx.with_baggage(existing.chain(self.members).collect::<Baggage>())
+    }
+}
+
+/// Reads the baggage of a carrier.
+pub(crate) fn read<R: TextMapReader>(reader: &R) -> Found {
+    match joined(reader, BAGGAGE) {
+        Some(list) => {
+            let found = parse(&list.text);
+            Found {
+                status: list.status.or(found.status),
+                ..found
+            }
+        }
+        None => Found {
+            status: Status::Absent,
+            members: Vec::new(),
+        },
+    }
 }
 
 type Member = (Key, (StringValue, BaggageMetadata));
 
-fn members(text: &str) -> impl Iterator<Item = Member> {
+/// The good members, within the limits; a bad one is skipped alone.
+fn parse(text: &str) -> Found {
+    let mut found = Found {
+        status: Status::Valid,
+        members: Vec::new(),
+    };
     let mut room = MAX_BYTES;
-    text.split(',')
-        .take_while(move |member| {
-            let fits = member.len() <= room;
-            room = room.saturating_sub(member.len() + 1);
-            fits
-        })
-        .filter_map(parse_member)
-        .take(MAX_MEMBERS)
+    for member in text.split(',') {
+        if member.len() > room || found.members.len() == MAX_MEMBERS {
+            found.status = Status::OverLimit {
+                field: BAGGAGE.into(),
+            };
+            break;
+        }
+        room = room.saturating_sub(member.len() + 1);
+        match parse_member(member) {
+            Some(member) => found.members.push(member),
+            None if member.trim_matches(OWS).is_empty() => {}
+            None => {
+                found.status = Status::Malformed {
+                    field: BAGGAGE.into(),
+                    reason: Reason::Member,
+                }
+            }
+        }
+    }
+    found
 }
 
 /// `key OWS = OWS value *( OWS ; OWS property )`
@@ -158,14 +198,15 @@ mod tests {
 
     use super::*;
 
-    fn parse(text: &str) -> BTreeMap<String, (String, String)> {
-        members(text)
+    fn members(text: &str) -> BTreeMap<String, (String, String)> {
+        let found = parse(text).members.into_iter();
+        found
             .map(|(key, (value, properties))| (key.to_string(), (value.to_string(), properties.to_string())))
             .collect()
     }
 
     fn values(text: &str) -> Vec<(String, String)> {
-        parse(text)
+        members(text)
             .into_iter()
             .map(|(key, (value, _))| (key, value))
             .collect()
@@ -209,7 +250,7 @@ mod tests {
 
     #[test]
     fn properties_are_kept_as_they_are() {
-        let read = parse("a=1 ; secret ; ttl=30%25,b=2");
+        let read = members("a=1 ; secret ; ttl=30%25,b=2");
         assert_eq!(read["a"], ("1".to_owned(), "secret ; ttl=30%25".to_owned()));
         let mut baggage = Baggage::new();
         baggage.insert_with_metadata("a", "1", "secret ; ttl=30%25");
@@ -262,7 +303,8 @@ mod tests {
     fn baggage_that_is_there_already_stays() {
         let cx = Context::new().with_baggage([opentelemetry::KeyValue::new("old", "1")]);
         let headers = BTreeMap::from([(BAGGAGE.to_owned(), "new=2".to_owned())]);
-        let baggage = read(&headers, &cx).unwrap();
+        let cx = read(&headers).onto(&cx);
+        let baggage = cx.baggage();
         assert_eq!(
             (
                 baggage.get("old").unwrap().as_str(),
@@ -271,7 +313,7 @@ mod tests {
             ("1", "2")
         );
         let bad = BTreeMap::from([(BAGGAGE.to_owned(), "bad".to_owned())]);
-        assert!(read(&bad, &cx).is_none());
+        assert_eq!(read(&bad).onto(&cx).baggage().len(), 2);
     }
 
     proptest! {
@@ -284,7 +326,7 @@ mod tests {
 
         #[test]
         fn any_text_is_read_without_a_panic(text in any::<String>()) {
-            let _ = members(&text).count();
+            let _ = parse(&text);
         }
     }
 }

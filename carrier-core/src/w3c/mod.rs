@@ -8,23 +8,22 @@ mod trace_context;
 mod traceparent;
 mod tracestate;
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use opentelemetry::Context;
-use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use opentelemetry::trace::TraceContextExt;
+use smallvec::SmallVec;
 
-pub(crate) use self::baggage::BAGGAGE;
 pub use self::baggage::W3cBaggage;
+pub(crate) use self::baggage::{BAGGAGE, MAX_BYTES, MAX_MEMBERS};
 pub use self::trace_context::W3cTraceContext;
 pub(crate) use self::trace_context::{TRACEPARENT, TRACESTATE};
 pub(crate) use self::traceparent::TraceParent;
-pub(crate) use self::tracestate::is_valid as is_valid_tracestate;
+pub(crate) use self::tracestate::parse as parse_tracestate;
 
-use crate::FromExtractor;
-use crate::TextMapReader;
+use crate::{Conflict, Extraction, FromExtractor, Status, TextMapReader};
 
 /// W3C trace context and baggage, strict: the propagator to register.
 ///
@@ -52,16 +51,27 @@ static FIELDS: LazyLock<[String; 3]> =
     LazyLock::new(|| [TRACEPARENT, TRACESTATE, BAGGAGE].map(str::to_owned));
 
 impl W3c {
-    /// The context in a carrier: an empty one where there is none.
-    pub(crate) fn read<R: TextMapReader>(&self, cx: &Context, reader: &R) -> Context {
-        let span = self.trace_context.then(|| trace_context::read(reader)).flatten();
-        let baggage = self.baggage.then(|| baggage::read(reader, cx)).flatten();
-        match (span, baggage) {
-            (None, None) => cx.clone(),
-            (Some(span), None) => cx.with_remote_span_context(span),
-            (None, Some(baggage)) => cx.with_baggage(baggage),
-            (Some(span), Some(baggage)) => cx.with_remote_span_context(span).with_baggage(baggage),
+    /// What a carrier holds, onto the given context.
+    pub(crate) fn read<R: TextMapReader>(&self, cx: &Context, reader: &R, conflict: Conflict) -> Extraction {
+        let mut found = Extraction {
+            context: cx.clone(),
+            status: Status::Absent,
+            unused: SmallVec::new(),
+        };
+        if self.trace_context {
+            let mut span = trace_context::read(reader, conflict);
+            found.status = std::mem::replace(&mut span.status, Status::Absent);
+            found.unused = std::mem::take(&mut span.unused);
+            found.context = span.onto(cx);
         }
+        if self.baggage {
+            let mut baggage = baggage::read(reader);
+            found.status = found
+                .status
+                .or(std::mem::replace(&mut baggage.status, Status::Absent));
+            found.context = baggage.onto(&found.context);
+        }
+        found
     }
 }
 
@@ -76,7 +86,8 @@ impl TextMapPropagator for W3c {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        self.read(cx, &FromExtractor(extractor))
+        self.read(cx, &FromExtractor(extractor), Conflict::default())
+            .into_context()
     }
 
     fn fields(&self) -> FieldIter<'_> {
@@ -86,5 +97,16 @@ impl TextMapPropagator for W3c {
             (false, true) => &FIELDS[2..],
             (false, false) => &[],
         })
+    }
+}
+
+/// A field's key, without a copy where it is one of ours.
+pub(crate) fn known(key: &str) -> Cow<'static, str> {
+    match [TRACEPARENT, TRACESTATE, BAGGAGE]
+        .into_iter()
+        .find(|known| *known == key)
+    {
+        Some(known) => Cow::Borrowed(known),
+        None => Cow::Owned(key.to_owned()),
     }
 }

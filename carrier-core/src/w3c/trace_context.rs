@@ -5,23 +5,32 @@ use std::sync::LazyLock;
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceId, TraceState};
+use smallvec::SmallVec;
 
 use super::traceparent::TraceParent;
 use super::tracestate;
-use crate::read::{Copies, joined, single};
-use crate::{FromExtractor, TextMapReader};
+use crate::read::{beside, joined, single};
+use crate::{Conflict, FromExtractor, Status, TextMapReader};
 
 pub(crate) const TRACEPARENT: &str = "traceparent";
 pub(crate) const TRACESTATE: &str = "tracestate";
 
+const RANDOM: TraceFlags = TraceFlags::new(0x02);
+
 static FIELDS: LazyLock<[String; 2]> = LazyLock::new(|| [TRACEPARENT, TRACESTATE].map(str::to_owned));
 
-/// The W3C Trace Context propagator, strict: what is not exactly valid is no context.
+/// The W3C Trace Context propagator, level 2, strict: what is not exactly valid is no context.
 ///
 /// Reads and writes `traceparent` and `tracestate` (W3C Trace Context level 2). The name differs from the SDK's
-/// `TraceContextPropagator`, so that a reader of the code sees which one is registered. An empty `tracestate` is never
-/// sent; a bad one does not affect `traceparent`; the random flag is kept.
+/// `TraceContextPropagator`, so that a reader of the code sees which one is registered.
+///
+/// What came in goes out: members of `tracestate` unchanged and in their order, also those that OpenTelemetry's
+/// `TraceState` cannot hold, and the random flag, also where a sampler's decision to drop cleared it. Both are kept in the
+/// [`Context`] and belong to a span as long as that has the trace id they came with: a context made with
+/// `Context::new().with_span(…)` loses them, as does a process that hands on only the `SpanContext`. Members that a sampler
+/// or the user adds or changes go to the left. An empty `tracestate` is never sent; a bad one does not affect
+/// `traceparent`.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct W3cTraceContext;
@@ -37,21 +46,27 @@ impl TextMapPropagator for W3cTraceContext {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
         let span = cx.span();
         let span = span.span_context();
-        let Some(parent) = TraceParent::of(span) else {
+        let Some(mut parent) = TraceParent::of(span) else {
             return;
         };
+        let received = cx
+            .get::<Received>()
+            .filter(|received| received.trace_id == span.trace_id());
+        if let Some(received) = received {
+            parent.flags = parent.flags | received.random;
+        }
         injector.set(TRACEPARENT, ascii(&parent.format()));
-        let state = tracestate::format(span.trace_state());
+        let state = match received.and_then(|received| received.state.as_ref()) {
+            Some(whole) => tracestate::merge(span.trace_state(), &whole.held, &whole.text),
+            None => tracestate::format(span.trace_state()),
+        };
         if !state.is_empty() {
             injector.set(TRACESTATE, state);
         }
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        match read(&FromExtractor(extractor)) {
-            Some(span) => cx.with_remote_span_context(span),
-            None => cx.clone(),
-        }
+        read(&FromExtractor(extractor), Conflict::default()).onto(cx)
     }
 
     fn fields(&self) -> FieldIter<'_> {
@@ -59,26 +74,180 @@ impl TextMapPropagator for W3cTraceContext {
     }
 }
 
-/// The span context in a carrier.
-pub(crate) fn read<R: TextMapReader>(reader: &R) -> Option<SpanContext> {
-    let (parent, copies) = single(reader, TRACEPARENT, TraceParent::parse)?;
-    let state = match copies {
-        Copies::Agree => joined(reader, TRACESTATE).filter(|list| !list.broken),
-        // Nothing tells which of the traceparents it came with.
-        Copies::Conflict => None,
+/// What OpenTelemetry's own types lose on the way through a program, kept in the context.
+#[derive(Debug, Clone)]
+struct Received {
+    trace_id: TraceId,
+    /// The random flag, or nothing.
+    random: TraceFlags,
+    state: Option<WholeState>,
+}
+
+/// A tracestate of which OpenTelemetry's type holds a part only.
+#[derive(Debug, Clone)]
+struct WholeState {
+    held: TraceState,
+    text: String,
+}
+
+/// The trace context in a carrier.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) status: Status,
+    /// The span context to use.
+    pub(crate) span: Option<SpanContext>,
+    /// Valid span contexts that are not used.
+    pub(crate) unused: SmallVec<[SpanContext; 1]>,
+    received: Option<Received>,
+}
+
+impl Found {
+    /// The given context with the span that was found, or as it is.
+    pub(crate) fn onto(self, cx: &Context) -> Context {
+        let Some(span) = self.span else { return cx.clone() };
+        let cx = cx.with_remote_span_context(span);
+        match self.received {
+            Some(received) => cx.with_value(received),
+            None => cx,
+        }
+    }
+}
+
+/// Reads the trace context of a carrier.
+pub(crate) fn read<R: TextMapReader>(reader: &R, conflict: Conflict) -> Found {
+    let mut parent = single(reader, TRACEPARENT, conflict, TraceParent::parse);
+    let unused = parent
+        .unused
+        .drain(..)
+        .map(|parent| parent.to_remote(TraceState::NONE))
+        .collect();
+    let Some(value) = parent.value else {
+        // Without a valid traceparent tracestate is not even looked at.
+        return Found {
+            status: parent.status,
+            span: None,
+            unused,
+            received: None,
+        };
     };
-    let state = state
-        .and_then(|list| tracestate::parse(&list.text))
-        .unwrap_or_default();
-    Some(SpanContext::new(
-        parent.trace_id,
-        parent.span_id,
-        parent.flags,
-        true,
-        state,
-    ))
+    let list = match parent.is_conflict() {
+        false => joined(reader, TRACESTATE),
+        true => beside(reader, TRACESTATE, &parent),
+    };
+    let (state, doubt) = match list {
+        None => (None, Status::Valid),
+        // Beyond the limit whole members are left out, which is allowed; a copy that is no text is a bad member.
+        Some(list) if matches!(list.status, Status::Valid | Status::OverLimit { .. }) => {
+            match tracestate::parse(&list.text) {
+                Ok(state) => (Some(state), list.status),
+                Err(reason) => (
+                    None,
+                    Status::Malformed {
+                        field: TRACESTATE.into(),
+                        reason,
+                    },
+                ),
+            }
+        }
+        Some(list) => (None, list.status),
+    };
+    let (held, raw) = state.map(|parsed| (parsed.state, parsed.raw)).unwrap_or_default();
+    let random = value.flags & RANDOM;
+    let received = (random == RANDOM || raw.is_some()).then(|| Received {
+        trace_id: value.trace_id,
+        random,
+        state: raw.map(|text| WholeState {
+            held: held.clone(),
+            text,
+        }),
+    });
+    Found {
+        status: parent.status.or(doubt),
+        span: Some(value.to_remote(held)),
+        unused,
+        received,
+    }
 }
 
 fn ascii(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03";
+
+    type Headers = HashMap<String, String>;
+
+    fn headers(state: &str) -> Headers {
+        [(TRACEPARENT, PARENT), (TRACESTATE, state)]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into()
+    }
+
+    fn received(state: &str) -> Context {
+        read(&headers(state), Conflict::Restart).onto(&Context::new())
+    }
+
+    fn sent(cx: &Context) -> Headers {
+        let mut headers = Headers::new();
+        W3cTraceContext.inject_context(cx, &mut headers);
+        headers
+    }
+
+    /// A child as an SDK makes it: a span of its own in the same trace, with these flags and this state.
+    fn child(cx: &Context, flags: u8, state: TraceState) -> Context {
+        let trace_id = cx.span().span_context().trace_id();
+        let span = SpanContext::new(trace_id, 7.into(), TraceFlags::new(flags), false, state);
+        cx.with_remote_span_context(span)
+    }
+
+    #[test]
+    fn a_service_without_an_sdk_hands_on_what_came() {
+        for state in ["a=1,b=2", "x@y@z=1,b=2", &format!("{}=1", "k".repeat(256))] {
+            assert_eq!(sent(&received(state)), headers(state));
+        }
+    }
+
+    #[test]
+    fn the_random_flag_survives_a_decision_to_drop() {
+        let cx = received("a=1");
+        let dropped = child(&cx, 0x00, TraceState::NONE);
+        assert!(sent(&dropped)[TRACEPARENT].ends_with("-02"));
+    }
+
+    #[test]
+    fn the_random_flag_does_not_reach_another_trace() {
+        let other = SpanContext::new(9.into(), 7.into(), TraceFlags::SAMPLED, false, TraceState::NONE);
+        let cx = received("x@y@z=1").with_remote_span_context(other);
+        let sent = sent(&cx);
+        assert!(sent[TRACEPARENT].ends_with("-01"));
+        assert!(!sent.contains_key(TRACESTATE));
+    }
+
+    #[test]
+    fn a_child_keeps_members_that_the_type_cannot_hold() {
+        let cx = received("x@y@z=1,b=2");
+        let state = cx.span().span_context().trace_state().insert("new", "n").unwrap();
+        assert_eq!(sent(&child(&cx, 1, state))[TRACESTATE], "new=n,x@y@z=1,b=2");
+    }
+
+    #[test]
+    fn a_bad_tracestate_leaves_traceparent_alone() {
+        let cx = received("BAD");
+        assert!(cx.has_active_span());
+        assert!(!sent(&cx).contains_key(TRACESTATE));
+    }
+
+    #[test]
+    fn without_a_valid_traceparent_nothing_is_read() {
+        let mut headers = headers("a=1");
+        headers.remove(TRACEPARENT);
+        let found = read(&headers, Conflict::Restart);
+        assert_eq!((found.status, found.span), (Status::Absent, None));
+    }
 }

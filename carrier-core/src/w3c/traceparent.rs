@@ -1,7 +1,8 @@
 //! The `traceparent` header (W3C Trace Context level 2, section 3.2), parsed and formatted without an allocation.
 
-use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId};
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
+use crate::Reason;
 use crate::read::trim;
 
 /// The length of version 00, and the least length of a higher one.
@@ -22,30 +23,42 @@ pub(crate) struct TraceParent {
 }
 
 impl TraceParent {
-    /// Parses a header value; `None` where it is not exactly what the specification allows.
-    pub(crate) fn parse(value: &[u8]) -> Option<Self> {
+    /// Parses a header value, which must be exactly what the specification allows.
+    pub(crate) fn parse(value: &[u8]) -> Result<Self, Reason> {
         if value.len() > MAX_LENGTH {
-            return None;
+            return Err(Reason::Length);
         }
         let value = trim(value);
-        let (fields, rest) = value.split_at_checked(LENGTH)?;
+        let (fields, rest) = value.split_at_checked(LENGTH).ok_or(Reason::Length)?;
+        if [fields[2], fields[35], fields[52]] != [b'-'; 3] {
+            return Err(Reason::Delimiter);
+        }
         let [version] = hex::<1>(&fields[..2])?;
         let trace_id = TraceId::from_bytes(hex::<16>(&fields[3..35])?);
         let span_id = SpanId::from_bytes(hex::<8>(&fields[36..52])?);
         let [flags] = hex::<1>(&fields[53..])?;
-        let dashes = [fields[2], fields[35], fields[52]] == [b'-'; 3];
-        let end = match version {
-            0x00 => rest.is_empty(),
-            0xff => false,
+        match version {
+            0xff => return Err(Reason::Version),
             // A later version may say more, behind another dash.
-            _ => rest.is_empty() || rest[0] == b'-',
-        };
-        let valid = dashes && end && trace_id != TraceId::INVALID && span_id != SpanId::INVALID;
-        valid.then(|| Self {
+            _ if rest.is_empty() || (version > 0 && rest[0] == b'-') => {}
+            _ => return Err(Reason::Length),
+        }
+        if trace_id == TraceId::INVALID {
+            return Err(Reason::ZeroTraceId);
+        }
+        if span_id == SpanId::INVALID {
+            return Err(Reason::ZeroSpanId);
+        }
+        Ok(Self {
             trace_id,
             span_id,
             flags: TraceFlags::new(flags & KNOWN_FLAGS),
         })
+    }
+
+    /// The span context of the sender.
+    pub(crate) fn to_remote(self, state: TraceState) -> SpanContext {
+        SpanContext::new(self.trace_id, self.span_id, self.flags, true, state)
     }
 
     /// What is sent for a span context; `None` where it is not valid.
@@ -68,19 +81,19 @@ impl TraceParent {
 }
 
 /// Reads `2 * N` lower-case hexadecimal digits.
-fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+fn hex<const N: usize>(digits: &[u8]) -> Result<[u8; N], Reason> {
     let mut bytes = [0; N];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        *byte = (digit(pair[0])? << 4) | digit(pair[1])?;
     }
-    Some(bytes)
+    Ok(bytes)
 }
 
-fn digit(byte: u8) -> Option<u8> {
+fn digit(byte: u8) -> Result<u8, Reason> {
     match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
+        b'0'..=b'9' => Ok(byte - b'0'),
+        b'a'..=b'f' => Ok(byte - b'a' + 10),
+        _ => Err(Reason::Digit),
     }
 }
 
@@ -101,7 +114,9 @@ mod tests {
     const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     fn flags(value: &str) -> Option<u8> {
-        TraceParent::parse(value.as_bytes()).map(|parent| parent.flags.to_u8())
+        TraceParent::parse(value.as_bytes())
+            .ok()
+            .map(|parent| parent.flags.to_u8())
     }
 
     #[test]
@@ -183,7 +198,7 @@ mod tests {
                 span_id: span.into(),
                 flags: TraceFlags::new(flags),
             };
-            prop_assert_eq!(TraceParent::parse(&parent.format()), Some(parent));
+            prop_assert_eq!(TraceParent::parse(&parent.format()), Ok(parent));
         }
     }
 }

@@ -2,39 +2,90 @@
 
 use opentelemetry::trace::TraceState;
 
+use crate::Reason;
 use crate::read::OWS;
 
 const MAX_MEMBERS: usize = 32;
 
-/// Reads a joined header; `None` where it has no members, or where one of them is bad and so the whole is.
-pub(crate) fn parse(text: &str) -> Option<TraceState> {
-    if !is_valid(text) {
-        return None;
-    }
-    let state = TraceState::from_key_value(members(text).filter_map(|member| member.split_once('='))).ok()?;
-    (state != TraceState::NONE).then_some(state)
+/// What a valid header says.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Parsed {
+    /// The members that OpenTelemetry's type can hold.
+    pub(crate) state: TraceState,
+    /// The whole, where that type cannot hold all of it: its keys are those of level 1.
+    pub(crate) raw: Option<String>,
 }
 
-/// Whether every member is valid and there are not more than 32.
-pub(crate) fn is_valid(text: &str) -> bool {
-    members(text).count() <= MAX_MEMBERS && members(text).all(is_member)
+/// Reads a joined header, which is good or bad as a whole.
+pub(crate) fn parse(text: &str) -> Result<Parsed, Reason> {
+    let mut count = 0;
+    for member in members(text) {
+        count += 1;
+        if !is_member(member) {
+            return Err(Reason::Member);
+        }
+    }
+    if count > MAX_MEMBERS {
+        return Err(Reason::TooManyMembers);
+    }
+    let pairs = || members(text).filter_map(|member| member.split_once('='));
+    if let Ok(state) = TraceState::from_key_value(pairs()) {
+        return Ok(Parsed { state, raw: None });
+    }
+    let held = pairs().filter(|pair| TraceState::from_key_value([*pair]).is_ok());
+    let state = TraceState::from_key_value(held).unwrap_or_default();
+    let mut raw = String::with_capacity(text.len());
+    members(text).for_each(|member| push(&mut raw, &[member]));
+    Ok(Parsed {
+        state,
+        raw: Some(raw),
+    })
 }
 
 /// What is sent: empty where there is nothing to send.
 pub(crate) fn format(state: &TraceState) -> String {
-    // OpenTelemetry's type lets a sampler put in what no header may hold; such a member is left out.
     let mut text = String::new();
-    for (key, value) in state {
-        if is_key(key) && is_value(value) {
-            if !text.is_empty() {
-                text.push(',');
-            }
-            text.push_str(key);
-            text.push('=');
-            text.push_str(value);
-        }
+    // OpenTelemetry's type lets a sampler put in what no header may hold; such a member is left out.
+    for (key, value) in state
+        .into_iter()
+        .filter(|(key, value)| is_key(key) && is_value(value))
+    {
+        push(&mut text, &[key, "=", value]);
     }
     text
+}
+
+/// What is sent where `received` came in with members that OpenTelemetry's type cannot hold, `held` those that it can,
+/// and `state` is what samplers and the user made of those.
+///
+/// Members that are new or changed go to the left (W3C Trace Context, section 3.5); the others are as they came.
+pub(crate) fn merge(state: &TraceState, held: &TraceState, received: &str) -> String {
+    let mut text = String::new();
+    let mut count = 0;
+    let changed = |(key, value): &(&str, &str)| held.get(key) != Some(*value);
+    for (key, value) in state
+        .into_iter()
+        .filter(changed)
+        .filter(|(key, value)| is_key(key) && is_value(value))
+    {
+        push(&mut text, &[key, "=", value]);
+        count += 1;
+    }
+    let kept = members(received).filter(|member| {
+        let key = member.split('=').next().unwrap_or(member);
+        held.get(key) == state.get(key)
+    });
+    for member in kept.take(MAX_MEMBERS.saturating_sub(count)) {
+        push(&mut text, &[member]);
+    }
+    text
+}
+
+fn push(text: &mut String, parts: &[&str]) {
+    if !text.is_empty() {
+        text.push(',');
+    }
+    parts.iter().for_each(|part| text.push_str(part));
 }
 
 fn members(text: &str) -> impl Iterator<Item = &str> {
@@ -71,7 +122,10 @@ mod tests {
     use super::*;
 
     fn round_trip(text: &str) -> Option<String> {
-        parse(text).map(|state| format(&state))
+        parse(text)
+            .ok()
+            .map(|parsed| format(&parsed.state))
+            .filter(|text| !text.is_empty())
     }
 
     #[test]
@@ -93,7 +147,7 @@ mod tests {
         for bad in [
             "A=1", "a", "a=", "=1", "a=1=2", "a=\u{e9}", "a=\t1\tx", "_a=1", "a =1",
         ] {
-            assert_eq!(parse(&format!("ok=1,{bad}")), None, "{bad:?}");
+            assert_eq!(parse(&format!("ok=1,{bad}")), Err(Reason::Member), "{bad:?}");
         }
     }
 
@@ -105,8 +159,8 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join(",")
         };
-        assert!(parse(&list(32)).is_some());
-        assert!(parse(&list(33)).is_none());
+        assert!(parse(&list(32)).is_ok());
+        assert_eq!(parse(&list(33)), Err(Reason::TooManyMembers));
     }
 
     #[test]
@@ -120,5 +174,41 @@ mod tests {
     fn a_member_that_no_header_may_hold_is_not_sent() {
         let state = TraceState::from_key_value([("a", "1"), ("b", "x\r\ny"), ("c", "3")]).unwrap();
         assert_eq!(format(&state), "a=1,c=3");
+    }
+
+    /// A key of level 2 that OpenTelemetry's type refuses.
+    const BEYOND: &str = "tenant@a-system-of-a-long-name=x";
+
+    #[test]
+    fn what_the_type_cannot_hold_is_kept_beside_it() {
+        let parsed = parse(&format!("a=1, {BEYOND} ,b=2")).unwrap();
+        assert_eq!(format(&parsed.state), "a=1,b=2");
+        assert_eq!(parsed.raw, Some(format!("a=1,{BEYOND},b=2")));
+    }
+
+    #[test]
+    fn new_and_changed_members_go_to_the_left_of_what_came() {
+        let received = format!("a=1,{BEYOND},b=2");
+        let held = parse(&received).unwrap().state;
+        assert_eq!(merge(&held, &held, &received), received);
+        let added = held.insert("new", "n").unwrap();
+        assert_eq!(merge(&added, &held, &received), format!("new=n,{received}"));
+        let changed = held.insert("b", "9").unwrap();
+        assert_eq!(merge(&changed, &held, &received), format!("b=9,a=1,{BEYOND}"));
+        let deleted = held.delete("a").unwrap();
+        assert_eq!(merge(&deleted, &held, &received), format!("{BEYOND},b=2"));
+    }
+
+    #[test]
+    fn a_full_list_loses_its_rightmost_member_to_a_new_one() {
+        let rest = (0..31).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
+        let received = format!("{BEYOND},{rest}");
+        let held = parse(&received).unwrap().state;
+        let sent = merge(&held.insert("new", "n").unwrap(), &held, &received);
+        assert!(
+            sent.starts_with(&format!("new=n,{BEYOND},k0=v")) && sent.ends_with("k29=v"),
+            "{sent}"
+        );
+        assert_eq!(members(&sent).count(), 32);
     }
 }

@@ -1,0 +1,159 @@
+//! What propagation may add to one message, and what goes first where it is too much.
+
+use crate::injection::{DropReason, Injection};
+use crate::w3c::{BAGGAGE, MAX_BYTES, MAX_MEMBERS, TRACESTATE};
+use crate::{Fields, TextMapCarrier};
+
+/// A tracestate member longer than this goes before the others (W3C Trace Context, section 3.3.1.5).
+const LONG_MEMBER: usize = 128;
+
+/// The most that propagation may add to one message.
+///
+/// Over it baggage goes first, by whole members from the right, then `tracestate`, whole members of more than 128
+/// characters and then from the right, and never `traceparent`; the [`Injection`] says what went. Without a limit of
+/// one's own it is W3C's, 64 members and 8,192 bytes of baggage and 32 members of `tracestate`, and the one of the
+/// transport, where the carrier knows it: AMQP's frame, Kafka's message size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Budget {
+    added: Option<usize>,
+    message: Option<usize>,
+}
+
+impl Budget {
+    /// At most so many bytes of header names, values, and what the transport puts around them.
+    pub fn bytes(added: usize) -> Self {
+        Self {
+            added: Some(added),
+            message: None,
+        }
+    }
+
+    /// At most so many bytes of message, as the carrier's transport counts them, what the user put in included.
+    ///
+    /// The adapters derive it from their client's settings.
+    pub fn message(bytes: usize) -> Self {
+        Self {
+            added: None,
+            message: Some(bytes),
+        }
+    }
+
+    /// Both limits, each the smaller one.
+    pub fn and(self, other: Self) -> Self {
+        let least = |left: Option<usize>, right: Option<usize>| left.into_iter().chain(right).min();
+        Self {
+            added: least(self.added, other.added),
+            message: least(self.message, other.message),
+        }
+    }
+
+    /// Takes from `fields` what does not fit. False where not even what must stay fits the message.
+    pub(crate) fn apply<C: TextMapCarrier>(
+        &self,
+        carrier: &C,
+        fields: &mut Fields<'_>,
+        report: &mut Injection,
+    ) -> bool {
+        if let Some(baggage) = fields.value_mut(BAGGAGE) {
+            let fits = |value: &str| value.len() <= MAX_BYTES && value.split(',').count() <= MAX_MEMBERS;
+            let dropped = shorten(baggage, false, fits);
+            report.drop_members(BAGGAGE, dropped, DropReason::Budget);
+        }
+        let message = self.message.or_else(|| carrier.size_limit());
+        let room = message.map(|limit| limit.saturating_sub(carrier.size_without(fields)));
+        let Some(limit) = room.into_iter().chain(self.added).min() else {
+            return true;
+        };
+        let size = |fields: &Fields<'_>| -> usize {
+            fields
+                .entries()
+                .map(|(key, value)| carrier.entry_size(key, value))
+                .sum()
+        };
+        for (field, long_first) in [(BAGGAGE, false), (TRACESTATE, true)] {
+            let total = size(fields);
+            if total <= limit {
+                return true;
+            }
+            let Some(value) = fields.value_mut(field) else {
+                continue;
+            };
+            let own = carrier.entry_size(field, value);
+            let allowed = limit.saturating_sub(total - own);
+            let fits = |value: &str| carrier.entry_size(field, value) <= allowed;
+            let dropped = shorten(value, long_first, fits);
+            if value.is_empty() {
+                fields.unset(field);
+            }
+            report.drop_members(field, dropped, DropReason::Budget);
+        }
+        // What is left is traceparent and fields that nobody may cut: over the budget they go, over the transport's own
+        // limit they would cost the message.
+        room.is_none_or(|room| size(fields) <= room)
+    }
+}
+
+/// Removes whole members until the value fits; returns how many.
+fn shorten(value: &mut String, long_first: bool, fits: impl Fn(&str) -> bool) -> usize {
+    if fits(value) {
+        return 0;
+    }
+    let mut members: Vec<&str> = value.split(',').collect();
+    let count = members.len();
+    let mut text = value.clone();
+    while !fits(&text) && !members.is_empty() {
+        let long = members
+            .iter()
+            .rposition(|member| member.trim().len() > LONG_MEMBER);
+        let goes = long.filter(|_| long_first).unwrap_or(members.len() - 1);
+        members.remove(goes);
+        text = members.join(",");
+    }
+    let dropped = count - members.len();
+    *value = text;
+    dropped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shortened(text: &str, long_first: bool, limit: usize) -> (String, usize) {
+        let mut value = text.to_owned();
+        let dropped = shorten(&mut value, long_first, |value| value.len() <= limit);
+        (value, dropped)
+    }
+
+    #[test]
+    fn baggage_loses_whole_members_from_the_right() {
+        assert_eq!(shortened("a=1,b=2,c=3", false, 8), ("a=1,b=2".to_owned(), 1));
+        assert_eq!(shortened("a=1,b=2,c=3", false, 6), ("a=1".to_owned(), 2));
+        assert_eq!(shortened("a=1", false, 0), (String::new(), 1));
+        assert_eq!(shortened("a=1", false, 3), ("a=1".to_owned(), 0));
+    }
+
+    #[test]
+    fn tracestate_loses_its_long_members_first() {
+        let long = format!("long={}", "v".repeat(124));
+        let text = format!("a=1,{long},b=2");
+        assert_eq!(shortened(&text, true, 100), ("a=1,b=2".to_owned(), 1));
+        assert_eq!(shortened(&text, true, 5), ("a=1".to_owned(), 2));
+        let short = format!("kkkk={}", "v".repeat(123));
+        assert_eq!(
+            shortened(&format!("a=1,{short},b=2"), true, 133),
+            (format!("a=1,{short}"), 1)
+        );
+    }
+
+    #[test]
+    fn two_budgets_together_are_the_smaller_of_each() {
+        let both = Budget::bytes(5).and(Budget::message(9)).and(Budget::bytes(7));
+        assert_eq!(
+            both,
+            Budget {
+                added: Some(5),
+                message: Some(9)
+            }
+        );
+    }
+}

@@ -1,0 +1,103 @@
+//! What an injection did.
+
+use std::borrow::Cow;
+
+use opentelemetry::trace::SpanContext;
+use smallvec::SmallVec;
+
+use crate::Fields;
+
+/// What an injection did to a message.
+///
+/// A report that nobody has to look at: `propagation.inject(&cx, &mut headers);` is a statement.
+#[derive(Debug, Clone, Default)]
+pub struct Injection {
+    fields: SmallVec<[Cow<'static, str>; 3]>,
+    bytes: usize,
+    dropped: SmallVec<[Dropped; 1]>,
+    pub(crate) existing: Option<SpanContext>,
+    pub(crate) outcome: Outcome,
+}
+
+/// What became of the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Propagation is off, or there was nothing to write and nothing to remove.
+    #[default]
+    Nothing,
+    /// The fields were written; old ones were replaced.
+    Written,
+    /// A context was in the message already and was kept: [`Existing::Keep`](crate::Existing::Keep).
+    Kept,
+    /// A field was in the message already and so it was left alone: [`Existing::LeaveAlone`](crate::Existing::LeaveAlone).
+    LeftAlone,
+    /// Nothing was written, since the message would have grown over the transport's limit, which costs the message or
+    /// the connection.
+    NoRoom,
+}
+
+/// Members that were left out of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// The field that they belong to.
+    pub field: Cow<'static, str>,
+    /// How many there were.
+    pub members: usize,
+    /// Why they are left out.
+    pub reason: DropReason,
+}
+
+/// Why members are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// They were over the [`Budget`](crate::Budget).
+    Budget,
+    /// The predicate on baggage does not allow their keys.
+    NotAllowed,
+}
+
+impl Injection {
+    /// The keys of the fields that were written.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.fields.iter().map(|field| &**field)
+    }
+
+    /// How many bytes the written fields take, names and values and what the transport puts around them.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The members that were left out.
+    pub fn dropped(&self) -> &[Dropped] {
+        &self.dropped
+    }
+
+    /// The valid span context that was in the message before, for a link.
+    pub fn existing(&self) -> Option<&SpanContext> {
+        self.existing.as_ref()
+    }
+
+    /// What became of the message.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    pub(crate) fn drop_members(&mut self, field: &'static str, members: usize, reason: DropReason) {
+        if members > 0 {
+            self.dropped.push(Dropped {
+                field: field.into(),
+                members,
+                reason,
+            });
+        }
+    }
+
+    pub(crate) fn written(&mut self, fields: &Fields<'_>, size: impl Fn(&str, &str) -> usize) {
+        self.outcome = Outcome::Written;
+        self.bytes = fields.entries().map(|(key, value)| size(key, value)).sum();
+        self.fields = fields.entries().map(|(key, _)| crate::w3c::known(key)).collect();
+    }
+}

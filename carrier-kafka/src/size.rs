@@ -1,0 +1,72 @@
+//! The size of a record as librdkafka sums it before it takes one.
+
+use carrier_core::Budget;
+use rdkafka::ClientConfig;
+
+/// What librdkafka adds for a record of its own accord (`RD_KAFKAP_MESSAGE_V2_MAX_OVERHEAD`).
+pub(crate) const OVERHEAD: usize = 36;
+
+/// librdkafka's default of `message.max.bytes`.
+pub(crate) const DEFAULT_LIMIT: usize = 1_000_000;
+
+/// The [`Budget`] of a producer: a record stays within its `message.max.bytes`, 1,000,000 where the configuration has none.
+///
+/// librdkafka counts 36 bytes, key, payload and headers, and refuses a record that is larger. Without a budget the default
+/// is assumed. The broker's and the topic's own limits can be smaller; they are for batches, after compression.
+///
+/// # Examples
+///
+/// ```
+/// use carrier_core::Propagation;
+/// use rdkafka::ClientConfig;
+///
+/// let config = ClientConfig::new();
+/// let propagation = Propagation::builder().budget(carrier_kafka::message_budget(&config)).build();
+/// ```
+pub fn message_budget(config: &ClientConfig) -> Budget {
+    let limit = config
+        .get("message.max.bytes")
+        .and_then(|bytes| bytes.trim().parse().ok());
+    Budget::message(limit.unwrap_or(DEFAULT_LIMIT))
+}
+
+/// What one header adds: two lengths and the bytes.
+pub(crate) fn entry(key: &[u8], value: Option<&[u8]>) -> usize {
+    let value = value.map_or(0, <[u8]>::len);
+    length(key.len()) + key.len() + length(value) + value
+}
+
+/// A length as a zigzag varint: seven bits to a byte, one of them for the sign.
+fn length(bytes: usize) -> usize {
+    let bits = (usize::BITS - bytes.leading_zeros()) as usize + 1;
+    bits.div_ceil(7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_takes_a_byte_for_each_seven_bits_of_its_double() {
+        for (bytes, expected) in [
+            (0, 1),
+            (1, 1),
+            (63, 1),
+            (64, 2),
+            (8_191, 2),
+            (8_192, 3),
+            (1_048_575, 3),
+            (1_048_576, 4),
+        ] {
+            assert_eq!(length(bytes), expected, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn the_budget_is_the_configurations() {
+        let mut config = ClientConfig::new();
+        assert_eq!(message_budget(&config), Budget::message(1_000_000));
+        config.set("message.max.bytes", "5000");
+        assert_eq!(message_budget(&config), Budget::message(5_000));
+    }
+}
