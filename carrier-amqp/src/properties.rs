@@ -65,11 +65,8 @@ mod tests {
 
     #[test]
     fn the_other_properties_stay() {
-        let properties = || {
-            BasicProperties::default()
-                .with_content_type("text/plain".into())
-                .with_priority(3)
-        };
+        let properties =
+            || BasicProperties::default().with_content_type("text/plain".into()).with_priority(3);
         let mut sent = properties();
         let cx = remote_context();
         inject(&cx, &mut sent);

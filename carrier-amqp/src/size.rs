@@ -82,10 +82,7 @@ pub(crate) fn content_header_of(headers: &FieldTable, fields: &Fields<'_>) -> us
 }
 
 fn headers_without(headers: &FieldTable, fields: &Fields<'_>) -> usize {
-    let stay = headers
-        .inner()
-        .iter()
-        .filter(|(key, _)| !fields.replaces(key.as_str()));
+    let stay = headers.inner().iter().filter(|(key, _)| !fields.replaces(key.as_str()));
     4 + stay.map(pair).sum::<usize>()
 }
 

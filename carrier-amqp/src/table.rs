@@ -66,28 +66,18 @@ pub(crate) fn get<'a>(
     table: Option<&'a FieldTable>,
     key: &str,
 ) -> impl Iterator<Item = FieldValue<'a>> + use<'a> {
-    table
-        .and_then(|table| table.inner().get(key))
-        .map(text)
-        .into_iter()
+    table.and_then(|table| table.inner().get(key)).map(text).into_iter()
 }
 
 /// Whether an old field is there that must go and that no new one replaces.
 pub(crate) fn is_stale(table: &FieldTable, fields: &Fields<'_>) -> bool {
-    fields
-        .names()
-        .any(|name| fields.removes(name) && table.contains_key(name))
+    fields.names().any(|name| fields.removes(name) && table.contains_key(name))
 }
 
 /// A copy of the table without the old fields that no new one replaces.
 pub(crate) fn without_stale(table: &FieldTable, fields: &Fields<'_>) -> FieldTable {
-    let kept = table
-        .inner()
-        .iter()
-        .filter(|(key, _)| !fields.removes(key.as_str()));
-    kept.map(|(key, value)| (key.clone(), value.clone()))
-        .collect::<BTreeMap<_, _>>()
-        .into()
+    let kept = table.inner().iter().filter(|(key, _)| !fields.removes(key.as_str()));
+    kept.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>().into()
 }
 
 /// Adds each new field; a table holds a key once, so this replaces the old one.
@@ -166,17 +156,11 @@ mod tests {
             ("long-long-int", AMQPValue::LongLongInt(-1)),
             ("float", AMQPValue::Float(1.5)),
             ("double", AMQPValue::Double(1.5)),
-            (
-                "decimal-value",
-                AMQPValue::DecimalValue(DecimalValue { scale: 1, value: 2 }),
-            ),
+            ("decimal-value", AMQPValue::DecimalValue(DecimalValue { scale: 1, value: 2 })),
             ("short-string", AMQPValue::ShortString("text".into())),
             ("field-array", AMQPValue::FieldArray(array)),
             ("timestamp", AMQPValue::Timestamp(1)),
-            (
-                "field-table",
-                AMQPValue::FieldTable(with(AMQPValue::LongString(PARENT.into()))),
-            ),
+            ("field-table", AMQPValue::FieldTable(with(AMQPValue::LongString(PARENT.into())))),
             ("void", AMQPValue::Void),
         ]
     }
@@ -184,10 +168,7 @@ mod tests {
     #[test]
     fn long_strings_and_byte_arrays_are_text() {
         let byte_array = ByteArray::from(PARENT.as_bytes().to_vec());
-        for value in [
-            AMQPValue::LongString(PARENT.into()),
-            AMQPValue::ByteArray(byte_array),
-        ] {
+        for value in [AMQPValue::LongString(PARENT.into()), AMQPValue::ByteArray(byte_array)] {
             let mut sent = FieldTable::default();
             inject(&extract(&with(value)), &mut sent);
             assert_eq!(sent, with(AMQPValue::LongString(PARENT.into())));
@@ -200,11 +181,7 @@ mod tests {
             let table = with(value);
             assert_carries_nothing(&table);
             let found = get(Some(&table), "traceparent").next().unwrap();
-            let expected = if name == "void" {
-                FieldValue::Null
-            } else {
-                FieldValue::Other(name)
-            };
+            let expected = if name == "void" { FieldValue::Null } else { FieldValue::Other(name) };
             assert_eq!(found, expected);
         }
     }
@@ -221,12 +198,7 @@ mod tests {
         let mut table = FieldTable::default();
         inject(&remote_context(), &mut table);
         assert_eq!(table.inner().len(), 1);
-        assert!(
-            table
-                .inner()
-                .values()
-                .all(|value| matches!(value, AMQPValue::LongString(_)))
-        );
+        assert!(table.inner().values().all(|value| matches!(value, AMQPValue::LongString(_))));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use opentelemetry::trace::{SpanContext, TraceState};
 use smallvec::SmallVec;
 
 use crate::read::{Joined, MAX_KEYS, MAX_REPETITIONS, MAX_VALUE_BYTES, OWS, Single, beside, joined, single};
-use crate::w3c::{BAGGAGE, TRACEPARENT, TRACESTATE, TraceParent, parse_tracestate};
+use crate::w3c::{BAGGAGE, TRACEPARENT, TRACESTATE, TraceParent, baggage_status, parse_tracestate};
 use crate::{Conflict, FieldValue, Fields, Reason, Status, TextMapCarrier, TextMapReader};
 
 /// Any [`TextMapReader`] as an OpenTelemetry [`Extractor`], so that every propagator can read it.
@@ -62,19 +62,15 @@ impl<'a, R: TextMapReader> AsExtractor<'a, R> {
         if declares(TRACEPARENT) {
             let parent = self.parent();
             status = parent.status.clone();
-            unused.extend(
-                parent
-                    .unused
-                    .iter()
-                    .map(|(parent, _)| parent.to_remote(TraceState::NONE)),
-            );
+            unused.extend(parent.unused.iter().map(|(parent, _)| parent.to_remote(TraceState::NONE)));
         }
         if declares(TRACESTATE) && self.parent().value.is_some() {
             status = status.or(self.state().1.clone());
         }
         if declares(BAGGAGE) {
             let list = self.baggage.get_or_init(|| joined(self.reader, BAGGAGE)).as_ref();
-            status = status.or(list.map_or(Status::Absent, |list| list.status.clone()));
+            status = status
+                .or(list.map_or(Status::Absent, |list| list.status.clone().or(baggage_status(&list.text))));
         }
         (status, unused)
     }
@@ -106,13 +102,7 @@ impl<'a, R: TextMapReader> AsExtractor<'a, R> {
                 Some(list) if matches!(list.status, Status::Valid | Status::OverLimit { .. }) => {
                     match parse_tracestate(&list.text) {
                         Ok(_) => (Some(list.text), list.status),
-                        Err(reason) => (
-                            None,
-                            Status::Malformed {
-                                field: TRACESTATE.into(),
-                                reason,
-                            },
-                        ),
+                        Err(reason) => (None, Status::Malformed { field: TRACESTATE.into(), reason }),
                     }
                 }
                 Some(list) => (None, list.status),
@@ -136,9 +126,7 @@ impl<'a, R: TextMapReader> AsExtractor<'a, R> {
             .take(MAX_REPETITIONS)
             // The length comes first, so that nobody looks through a mebibyte.
             .filter(|value| {
-                value
-                    .as_bytes()
-                    .is_some_and(|bytes| (1..=MAX_VALUE_BYTES).contains(&bytes.len()))
+                value.as_bytes().is_some_and(|bytes| (1..=MAX_VALUE_BYTES).contains(&bytes.len()))
             })
             .filter_map(FieldValue::as_str)
             .take_while(move |text| {
@@ -226,19 +214,12 @@ mod tests {
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect()
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
     fn a_propagator_sees_only_a_traceparent_that_is_strictly_valid() {
-        for (value, seen) in [
-            (PARENT, true),
-            (&PARENT[..54], false),
-            (&PARENT.to_uppercase(), false),
-        ] {
+        for (value, seen) in [(PARENT, true), (&PARENT[..54], false), (&PARENT.to_uppercase(), false)] {
             let headers = pairs(&[("traceparent", value), ("tracestate", "a=1")]);
             let view = AsExtractor::new(&headers);
             assert_eq!(view.get("traceparent").is_some(), seen, "{value}");
@@ -264,24 +245,14 @@ mod tests {
 
     #[test]
     fn a_propagator_sees_no_bad_tracestate() {
-        let headers = pairs(&[
-            ("traceparent", PARENT),
-            ("tracestate", "a=1"),
-            ("tracestate", "BAD"),
-        ]);
+        let headers = pairs(&[("traceparent", PARENT), ("tracestate", "a=1"), ("tracestate", "BAD")]);
         assert_eq!(AsExtractor::new(&headers).get("tracestate"), None);
     }
 
     #[test]
     fn other_fields_are_shown_with_all_their_copies_within_a_limit() {
         let long = "v".repeat(MAX_VALUE_BYTES);
-        let headers = pairs(&[
-            ("b3", ""),
-            ("b3", "1"),
-            ("b3", "2"),
-            ("long", &long),
-            ("long", "x"),
-        ]);
+        let headers = pairs(&[("b3", ""), ("b3", "1"), ("b3", "2"), ("long", &long), ("long", "x")]);
         let view = AsExtractor::new(&headers);
         assert_eq!(view.get("b3"), Some("1"));
         assert_eq!(view.get_all("b3"), Some(vec!["1", "2"]));

@@ -22,29 +22,20 @@ pub struct Budget {
 impl Budget {
     /// At most so many bytes of header names, values, and what the transport puts around them.
     pub fn bytes(added: usize) -> Self {
-        Self {
-            added: Some(added),
-            message: None,
-        }
+        Self { added: Some(added), message: None }
     }
 
     /// At most so many bytes of message, as the carrier's transport counts them, what the user put in included.
     ///
     /// The adapters derive it from their client's settings.
     pub fn message(bytes: usize) -> Self {
-        Self {
-            added: None,
-            message: Some(bytes),
-        }
+        Self { added: None, message: Some(bytes) }
     }
 
     /// Both limits, each the smaller one.
     pub fn and(self, other: Self) -> Self {
         let least = |left: Option<usize>, right: Option<usize>| left.into_iter().chain(right).min();
-        Self {
-            added: least(self.added, other.added),
-            message: least(self.message, other.message),
-        }
+        Self { added: least(self.added, other.added), message: least(self.message, other.message) }
     }
 
     /// Takes from `fields` what does not fit. False where not even what must stay fits the message.
@@ -65,10 +56,7 @@ impl Budget {
             return true;
         };
         let size = |fields: &Fields<'_>| -> usize {
-            fields
-                .entries()
-                .map(|(key, value)| carrier.entry_size(key, value))
-                .sum()
+            fields.entries().map(|(key, value)| carrier.entry_size(key, value)).sum()
         };
         for (field, long_first) in [(BAGGAGE, false), (TRACESTATE, true)] {
             let total = size(fields);
@@ -102,9 +90,7 @@ fn shorten(value: &mut String, long_first: bool, fits: impl Fn(&str) -> bool) ->
     let count = members.len();
     let mut text = value.clone();
     while !fits(&text) && !members.is_empty() {
-        let long = members
-            .iter()
-            .rposition(|member| member.trim().len() > LONG_MEMBER);
+        let long = members.iter().rposition(|member| member.trim().len() > LONG_MEMBER);
         let goes = long.filter(|_| long_first).unwrap_or(members.len() - 1);
         members.remove(goes);
         text = members.join(",");
@@ -139,21 +125,12 @@ mod tests {
         assert_eq!(shortened(&text, true, 100), ("a=1,b=2".to_owned(), 1));
         assert_eq!(shortened(&text, true, 5), ("a=1".to_owned(), 2));
         let short = format!("kkkk={}", "v".repeat(123));
-        assert_eq!(
-            shortened(&format!("a=1,{short},b=2"), true, 133),
-            (format!("a=1,{short}"), 1)
-        );
+        assert_eq!(shortened(&format!("a=1,{short},b=2"), true, 133), (format!("a=1,{short}"), 1));
     }
 
     #[test]
     fn two_budgets_together_are_the_smaller_of_each() {
         let both = Budget::bytes(5).and(Budget::message(9)).and(Budget::bytes(7));
-        assert_eq!(
-            both,
-            Budget {
-                added: Some(5),
-                message: Some(9)
-            }
-        );
+        assert_eq!(both, Budget { added: Some(5), message: Some(9) });
     }
 }

@@ -18,10 +18,7 @@ pub(crate) fn propagator() -> &'static W3c {
 fn parse(variable: Option<&str>) -> W3c {
     let names = variable.unwrap_or_default().trim();
     if names.is_empty() {
-        return W3c {
-            trace_context: true,
-            baggage: false,
-        };
+        return W3c { trace_context: true, baggage: false };
     }
     let lists = |wanted: &str| names.split(',').any(|name| name.trim() == wanted);
     W3c {
@@ -35,10 +32,7 @@ mod tests {
     use super::*;
 
     fn chosen(variable: Option<&str>) -> (bool, bool) {
-        let W3c {
-            trace_context,
-            baggage,
-        } = parse(variable);
+        let W3c { trace_context, baggage } = parse(variable);
         (trace_context, baggage)
     }
 

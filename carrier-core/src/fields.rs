@@ -22,10 +22,7 @@ pub struct Fields<'p> {
 impl<'p> Fields<'p> {
     /// What `propagator` writes for a context: nothing yet, and all its fields to be removed.
     pub(crate) fn of(propagator: &'p dyn TextMapPropagator) -> Self {
-        Self {
-            names: propagator.fields().filter(|name| is_token(name)).collect(),
-            entries: SmallVec::new(),
-        }
+        Self { names: propagator.fields().filter(|name| is_token(name)).collect(), entries: SmallVec::new() }
     }
 
     /// Whether there is nothing to remove and nothing to add.
@@ -62,10 +59,7 @@ impl<'p> Fields<'p> {
 
     /// The value that is about to be added under a key.
     pub(crate) fn value_mut(&mut self, key: &str) -> Option<&mut String> {
-        self.entries
-            .iter_mut()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value)
+        self.entries.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
     /// Takes back what was about to be added under a key; its old headers still go.
@@ -103,9 +97,7 @@ impl Injector for Fields<'_> {
 /// A token of RFC 9110, section 5.6.2.
 pub(crate) fn is_token(key: &str) -> bool {
     !key.is_empty()
-        && key
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// A field value of RFC 9110, section 5.5, without obs-text; empty ones are no value to us.

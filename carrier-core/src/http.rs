@@ -43,9 +43,7 @@ impl TextMapReader for HeaderMap {
     }
 
     fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
-        self.get_all(key)
-            .into_iter()
-            .map(|value| FieldValue::Bytes(value.as_bytes()))
+        self.get_all(key).into_iter().map(|value| FieldValue::Bytes(value.as_bytes()))
     }
 }
 
@@ -84,10 +82,7 @@ mod tests {
             headers.append(name, HeaderValue::from_static(value));
         }
         inject(&Context::new(), &mut headers);
-        let left: Vec<_> = headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes()))
-            .collect();
+        let left: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         assert_eq!(left, [("x-user", &b"1"[..]), ("x-user", b"2")]);
     }
 

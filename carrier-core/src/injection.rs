@@ -87,11 +87,7 @@ impl Injection {
 
     pub(crate) fn drop_members(&mut self, field: &'static str, members: usize, reason: DropReason) {
         if members > 0 {
-            self.dropped.push(Dropped {
-                field: field.into(),
-                members,
-                reason,
-            });
+            self.dropped.push(Dropped { field: field.into(), members, reason });
         }
     }
 

@@ -20,11 +20,7 @@ impl<S: BuildHasher> TextMapCarrier for HashMap<String, String, S> {
         for name in fields.names() {
             self.remove(name);
         }
-        self.extend(
-            fields
-                .into_entries()
-                .map(|(key, value)| (key.into_owned(), value)),
-        );
+        self.extend(fields.into_entries().map(|(key, value)| (key.into_owned(), value)));
     }
 }
 
@@ -43,11 +39,7 @@ impl TextMapCarrier for BTreeMap<String, String> {
         for name in fields.names() {
             self.remove(name);
         }
-        self.extend(
-            fields
-                .into_entries()
-                .map(|(key, value)| (key.into_owned(), value)),
-        );
+        self.extend(fields.into_entries().map(|(key, value)| (key.into_owned(), value)));
     }
 }
 
@@ -58,9 +50,7 @@ impl TextMapReader for Vec<(String, String)> {
     }
 
     fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
-        self.iter()
-            .filter(move |(name, _)| name == key)
-            .map(|(_, value)| FieldValue::from(value))
+        self.iter().filter(move |(name, _)| name == key).map(|(_, value)| FieldValue::from(value))
     }
 }
 
@@ -68,10 +58,6 @@ impl TextMapReader for Vec<(String, String)> {
 impl TextMapCarrier for Vec<(String, String)> {
     fn replace(&mut self, fields: Fields<'_>) {
         self.retain(|(name, _)| !fields.replaces(name));
-        self.extend(
-            fields
-                .into_entries()
-                .map(|(key, value)| (key.into_owned(), value)),
-        );
+        self.extend(fields.into_entries().map(|(key, value)| (key.into_owned(), value)));
     }
 }

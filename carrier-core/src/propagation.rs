@@ -85,6 +85,7 @@ impl Propagation {
             })
             .unwrap_or_else(|| settings.inject(environment::propagator(), cx, carrier)),
             Source::Own(propagator) => settings.inject(&**propagator, cx, carrier),
+            Source::W3c(w3c) => settings.inject(w3c, cx, carrier),
             Source::Off => Injection::default(),
         }
     }
@@ -103,6 +104,7 @@ impl Propagation {
             })
             .unwrap_or_else(|| settings.read_own(environment::propagator(), reader)),
             Source::Own(propagator) => settings.read(&**propagator, reader),
+            Source::W3c(w3c) => settings.read_own(w3c, reader),
             Source::Off => nothing(),
         };
         settings.trusted(found)
@@ -114,11 +116,7 @@ fn is_used(propagator: &dyn TextMapPropagator) -> bool {
 }
 
 fn nothing() -> Extraction {
-    Extraction {
-        context: Context::new(),
-        status: Status::Absent,
-        unused: SmallVec::new(),
-    }
+    Extraction { context: Context::new(), status: Status::Absent, unused: SmallVec::new() }
 }
 
 impl Settings {
@@ -164,18 +162,11 @@ impl Settings {
         reader: &R,
     ) -> Option<SpanContext> {
         let found = self.read(propagator, reader);
-        found
-            .context
-            .has_active_span()
-            .then(|| found.context.span().span_context().clone())
+        found.context.has_active_span().then(|| found.context.span().span_context().clone())
     }
 
     fn read_own<R: TextMapReader>(&self, propagator: &W3c, reader: &R) -> Extraction {
-        propagator.read(
-            &Context::new(),
-            reader,
-            self.conflict.unwrap_or(reader.conflict()),
-        )
+        propagator.read(&Context::new(), reader, self.conflict.unwrap_or(reader.conflict()))
     }
 
     fn read<R: TextMapReader>(&self, propagator: &dyn TextMapPropagator, reader: &R) -> Extraction {
@@ -199,11 +190,7 @@ impl Settings {
                 reason: Reason::Unrecognised,
             });
         }
-        Extraction {
-            context,
-            status,
-            unused,
-        }
+        Extraction { context, status, unused }
     }
 
     /// Takes from what was found what is not to be trusted.
@@ -247,11 +234,7 @@ fn filtered<'a>(cx: &'a Context, allowed: Option<&BaggageFilter>) -> (Cow<'a, Co
 
 /// A context with the baggage of another, and without its span: never one with an invalid span, which samplers drop.
 fn baggage_alone(cx: &Context) -> Context {
-    let baggage: Baggage = cx
-        .baggage()
-        .iter()
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
+    let baggage: Baggage = cx.baggage().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     match baggage.is_empty() {
         true => Context::new(),
         false => Context::new().with_baggage(baggage),

@@ -27,10 +27,7 @@ pub(crate) const OWS: [char; 2] = [' ', '\t'];
 pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
     let ows = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = bytes.iter().position(|byte| !ows(byte)).unwrap_or(bytes.len());
-    let end = bytes
-        .iter()
-        .rposition(|byte| !ows(byte))
-        .map_or(start, |last| last + 1);
+    let end = bytes.iter().rposition(|byte| !ows(byte)).map_or(start, |last| last + 1);
     &bytes[start..end]
 }
 
@@ -66,13 +63,8 @@ where
     R: TextMapReader,
     T: PartialEq,
 {
-    let mut found = Single {
-        status: Status::Absent,
-        value: None,
-        index: 0,
-        count: 0,
-        unused: SmallVec::new(),
-    };
+    let mut found =
+        Single { status: Status::Absent, value: None, index: 0, count: 0, unused: SmallVec::new() };
     let mut first: Option<FieldValue<'a>> = None;
     for (index, value) in reader.get_all(key).enumerate() {
         if index == MAX_REPETITIONS {
@@ -91,14 +83,9 @@ where
             None => first = Some(value),
         }
         let parsed = match value {
-            FieldValue::Other(found) => Err(Status::WrongType {
-                field: key.into(),
-                found,
-            }),
-            _ => parse(value.as_bytes().unwrap_or_default()).map_err(|reason| Status::Malformed {
-                field: key.into(),
-                reason,
-            }),
+            FieldValue::Other(found) => Err(Status::WrongType { field: key.into(), found }),
+            _ => parse(value.as_bytes().unwrap_or_default())
+                .map_err(|reason| Status::Malformed { field: key.into(), reason }),
         };
         match parsed {
             Ok(value) => {
@@ -147,24 +134,13 @@ pub(crate) fn beside<'a, R: TextMapReader, T>(
     key: &'static str,
     parent: &Single<T>,
 ) -> Option<Joined<'a>> {
-    let copies = || {
-        reader
-            .get_all(key)
-            .take(MAX_REPETITIONS)
-            .filter(|value| !value.is_empty())
-    };
+    let copies = || reader.get_all(key).take(MAX_REPETITIONS).filter(|value| !value.is_empty());
     match copies().count() {
         0 => None,
         count if count == parent.count => join(copies().skip(parent.index).take(1), key),
         _ => {
-            let status = Status::Malformed {
-                field: key.into(),
-                reason: Reason::Unassigned,
-            };
-            Some(Joined {
-                text: Cow::Borrowed(""),
-                status,
-            })
+            let status = Status::Malformed { field: key.into(), reason: Reason::Unassigned };
+            Some(Joined { text: Cow::Borrowed(""), status })
         }
     }
 }
@@ -176,31 +152,21 @@ fn join<'a>(values: impl Iterator<Item = FieldValue<'a>>, key: &'static str) -> 
         if value.is_empty() {
             continue;
         }
-        let all = all.get_or_insert(Joined {
-            text: Cow::Borrowed(""),
-            status: Status::Valid,
-        });
+        let all = all.get_or_insert(Joined { text: Cow::Borrowed(""), status: Status::Valid });
         if index == MAX_REPETITIONS {
             all.status = Status::OverLimit { field: key.into() };
             break;
         }
         let bytes = match value {
             FieldValue::Other(found) => {
-                all.status = Status::WrongType {
-                    field: key.into(),
-                    found,
-                };
+                all.status = Status::WrongType { field: key.into(), found };
                 continue;
             }
             _ => value.as_bytes().unwrap_or_default(),
         };
         let whole = bytes.len() <= room;
         // Cut before anything else looks at it: a value of a mebibyte costs no more than the limit.
-        let bytes = if whole {
-            bytes
-        } else {
-            last_whole_members(&bytes[..=room])
-        };
+        let bytes = if whole { bytes } else { last_whole_members(&bytes[..=room]) };
         match std::str::from_utf8(bytes) {
             Ok("") => {}
             Ok(more) => {
@@ -214,12 +180,7 @@ fn join<'a>(values: impl Iterator<Item = FieldValue<'a>>, key: &'static str) -> 
                     text.push_str(more);
                 }
             }
-            Err(_) => {
-                all.status = Status::Malformed {
-                    field: key.into(),
-                    reason: Reason::NotText,
-                }
-            }
+            Err(_) => all.status = Status::Malformed { field: key.into(), reason: Reason::NotText },
         }
         if !whole {
             all.status = Status::OverLimit { field: key.into() };
@@ -242,17 +203,11 @@ mod tests {
     type Pairs = Vec<(String, String)>;
 
     fn copies(values: &[&str]) -> Pairs {
-        values
-            .iter()
-            .map(|value| ("k".to_owned(), (*value).to_owned()))
-            .collect()
+        values.iter().map(|value| ("k".to_owned(), (*value).to_owned())).collect()
     }
 
     fn text(bytes: &[u8]) -> Result<&str, Reason> {
-        std::str::from_utf8(bytes)
-            .ok()
-            .filter(|text| *text != "bad")
-            .ok_or(Reason::Digit)
+        std::str::from_utf8(bytes).ok().filter(|text| *text != "bad").ok_or(Reason::Digit)
     }
 
     /// The label of the status, the value used, the values not used.
@@ -269,45 +224,27 @@ mod tests {
 
     #[test]
     fn identical_copies_count_as_one() {
-        assert_eq!(
-            read(&["a", "a", "a"], Conflict::Restart),
-            ("valid", used("a"), vec![])
-        );
+        assert_eq!(read(&["a", "a", "a"], Conflict::Restart), ("valid", used("a"), vec![]));
     }
 
     #[test]
     fn empty_copies_count_as_none() {
-        assert_eq!(
-            read(&["", "a", ""], Conflict::Restart),
-            ("valid", used("a"), vec![])
-        );
+        assert_eq!(read(&["", "a", ""], Conflict::Restart), ("valid", used("a"), vec![]));
         assert_eq!(read(&["", ""], Conflict::Restart), ("absent", None, vec![]));
     }
 
     #[test]
     fn different_copies_are_none_where_the_trace_restarts_and_all_can_be_linked() {
         let both = || vec!["a".to_owned(), "b".to_owned()];
-        assert_eq!(
-            read(&["a", "b"], Conflict::Restart),
-            ("conflicting", None, both())
-        );
-        assert_eq!(
-            read(&["a", "bad"], Conflict::Restart),
-            ("conflicting", None, vec!["a".to_owned()])
-        );
+        assert_eq!(read(&["a", "b"], Conflict::Restart), ("conflicting", None, both()));
+        assert_eq!(read(&["a", "bad"], Conflict::Restart), ("conflicting", None, vec!["a".to_owned()]));
     }
 
     #[test]
     fn the_last_valid_copy_is_used_where_that_is_chosen() {
         let others = || vec!["a".to_owned()];
-        assert_eq!(
-            read(&["a", "b", "bad"], Conflict::Last),
-            ("conflicting", used("b"), others())
-        );
-        assert_eq!(
-            read(&["bad", "b"], Conflict::Last),
-            ("conflicting", used("b"), vec![])
-        );
+        assert_eq!(read(&["a", "b", "bad"], Conflict::Last), ("conflicting", used("b"), others()));
+        assert_eq!(read(&["bad", "b"], Conflict::Last), ("conflicting", used("b"), vec![]));
     }
 
     #[test]
@@ -337,10 +274,7 @@ mod tests {
 
     #[test]
     fn a_list_is_joined_in_order_without_its_empty_copies() {
-        assert_eq!(
-            joined(&copies(&["a=1", "", "b=2,c=3"]), "k").unwrap().text,
-            "a=1,b=2,c=3"
-        );
+        assert_eq!(joined(&copies(&["a=1", "", "b=2,c=3"]), "k").unwrap().text, "a=1,b=2,c=3");
         assert!(joined(&copies(&["", ""]), "k").is_none());
     }
 
@@ -355,11 +289,7 @@ mod tests {
         let member = "k=".to_owned() + &"v".repeat(98);
         let long = vec![member.as_str(); 100].join(",");
         let joined = joined(&copies(&[&long, &long]), "k").unwrap().text.into_owned();
-        assert!(
-            joined.len() <= MAX_FIELD_BYTES && joined.len() > MAX_FIELD_BYTES - 102,
-            "{}",
-            joined.len()
-        );
+        assert!(joined.len() <= MAX_FIELD_BYTES && joined.len() > MAX_FIELD_BYTES - 102, "{}", joined.len());
         assert!(joined.split(',').all(|kept| kept == member));
     }
 

@@ -1,11 +1,12 @@
 //! The configuration of propagation.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use opentelemetry::propagation::TextMapPropagator;
 
-use crate::{Budget, Conflict};
+use crate::{Budget, Conflict, W3c};
 
 /// How contexts are injected and extracted: built once, cheap to clone, shared by tasks.
 ///
@@ -47,6 +48,8 @@ pub(crate) enum Source {
     /// Registered by the application, or its default.
     Application,
     Own(Box<dyn TextMapPropagator + Send + Sync>),
+    /// Our own, which need not be asked through OpenTelemetry's interface.
+    W3c(W3c),
     Off,
 }
 
@@ -110,11 +113,7 @@ impl Propagation {
     ///
     /// For all messages of a program, or for those of one destination that must not get headers.
     pub fn off() -> Self {
-        Builder {
-            source: Source::Off,
-            ..Builder::new()
-        }
-        .build()
+        Builder { source: Source::Off, ..Builder::new() }.build()
     }
 
     /// A configuration that starts as what the application does.
@@ -131,18 +130,11 @@ impl Default for Propagation {
 
 impl fmt::Debug for Propagation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings {
-            source,
-            conflict,
-            trust,
-            existing,
-            budget,
-            baggage_in,
-            baggage_out,
-        } = &*self.0;
+        let Settings { source, conflict, trust, existing, budget, baggage_in, baggage_out } = &*self.0;
         let source: &dyn fmt::Debug = match source {
             Source::Application => &"the application's",
             Source::Own(propagator) => propagator,
+            Source::W3c(w3c) => w3c,
             Source::Off => &"off",
         };
         f.debug_struct("Propagation")
@@ -190,18 +182,16 @@ impl Builder {
 
     /// Uses this propagator instead of the application's.
     pub fn propagator(self, propagator: impl TextMapPropagator + Send + Sync + 'static) -> Self {
-        Self {
-            source: Source::Own(Box::new(propagator)),
-            ..self
-        }
+        let source = match (&propagator as &dyn Any).downcast_ref::<W3c>() {
+            Some(w3c) => Source::W3c(w3c.clone()),
+            None => Source::Own(Box::new(propagator)),
+        };
+        Self { source, ..self }
     }
 
     /// Which of several different `traceparent`s is used, instead of the carrier's default.
     pub fn conflict(self, conflict: Conflict) -> Self {
-        Self {
-            conflict: Some(conflict),
-            ..self
-        }
+        Self { conflict: Some(conflict), ..self }
     }
 
     /// What an extracted context is to this program; the default is [`Trust::Parent`].
@@ -221,39 +211,17 @@ impl Builder {
 
     /// Which baggage is taken over from messages, by its key. Works on the context and so with any propagator.
     pub fn baggage_in(self, allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        Self {
-            baggage_in: Some(Box::new(allowed)),
-            ..self
-        }
+        Self { baggage_in: Some(Box::new(allowed)), ..self }
     }
 
     /// Which baggage leaves with messages, by its key. Works on the context and so with any propagator.
     pub fn baggage_out(self, allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        Self {
-            baggage_out: Some(Box::new(allowed)),
-            ..self
-        }
+        Self { baggage_out: Some(Box::new(allowed)), ..self }
     }
 
     /// The configuration, ready to be shared.
     pub fn build(self) -> Propagation {
-        let Self {
-            source,
-            conflict,
-            trust,
-            existing,
-            budget,
-            baggage_in,
-            baggage_out,
-        } = self;
-        Propagation(Arc::new(Settings {
-            source,
-            conflict,
-            trust,
-            existing,
-            budget,
-            baggage_in,
-            baggage_out,
-        }))
+        let Self { source, conflict, trust, existing, budget, baggage_in, baggage_out } = self;
+        Propagation(Arc::new(Settings { source, conflict, trust, existing, budget, baggage_in, baggage_out }))
     }
 }

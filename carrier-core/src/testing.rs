@@ -58,10 +58,7 @@ pub fn assert_carries<R: TextMapReader>(reader: &R, expected: &Context) {
 #[track_caller]
 pub fn assert_carries_nothing<R: TextMapReader>(reader: &R) {
     let found = Carried::of(&crate::extract(reader));
-    assert!(
-        found == Carried::of(&Context::new()),
-        "the message carries a context: {found}"
-    );
+    assert!(found == Carried::of(&Context::new()), "the message carries a context: {found}");
 }
 
 /// What of a context travels in a message.
@@ -99,19 +96,11 @@ impl fmt::Display for Carried {
         if self.trace_id == TraceId::INVALID {
             f.write_str("no span")?;
         } else {
-            write!(
-                f,
-                "trace {} span {} flags {:02x}",
-                self.trace_id, self.span_id, self.flags
-            )?;
+            write!(f, "trace {} span {} flags {:02x}", self.trace_id, self.span_id, self.flags)?;
         }
         write!(f, ", tracestate {:?}, baggage ", self.tracestate)?;
         f.debug_list()
-            .entries(
-                self.baggage
-                    .iter()
-                    .map(|(key, value, metadata)| format!("{key}={value};{metadata}")),
-            )
+            .entries(self.baggage.iter().map(|(key, value, metadata)| format!("{key}={value};{metadata}")))
             .finish()
     }
 }
@@ -124,10 +113,7 @@ mod tests {
     use super::*;
 
     fn message(assertion: impl FnOnce()) -> String {
-        *catch_unwind(AssertUnwindSafe(assertion))
-            .unwrap_err()
-            .downcast::<String>()
-            .unwrap()
+        *catch_unwind(AssertUnwindSafe(assertion)).unwrap_err().downcast::<String>().unwrap()
     }
 
     #[test]
@@ -141,10 +127,7 @@ mod tests {
         let (sent, other) = (remote_context(), remote_context());
         let headers: HashMap<_, _> = carrying(&sent);
         let failure = message(|| assert_carries(&headers, &other));
-        assert!(
-            failure.contains(&sent.span().span_context().trace_id().to_string()),
-            "{failure}"
-        );
+        assert!(failure.contains(&sent.span().span_context().trace_id().to_string()), "{failure}");
     }
 
     #[test]

@@ -24,20 +24,11 @@ fn headers(pairs: &[(&str, &str)]) -> Headers {
             Box::new(BaggagePropagator::new()),
         ]));
     });
-    pairs
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 fn span(trace: u128) -> Context {
-    let span = SpanContext::new(
-        trace.into(),
-        1.into(),
-        TraceFlags::SAMPLED,
-        true,
-        Default::default(),
-    );
+    let span = SpanContext::new(trace.into(), 1.into(), TraceFlags::SAMPLED, true, Default::default());
     Context::new().with_remote_span_context(span)
 }
 
@@ -46,31 +37,22 @@ fn its_fields_are_written_and_an_empty_tracestate_is_not() {
     let mut sent = headers(&[("tracestate", "old=1"), ("user", "1")]);
     carrier_core::inject(&span(7).with_baggage([KeyValue::new("k", "v")]), &mut sent);
     let parent = "00-00000000000000000000000000000007-0000000000000001-01";
-    assert_eq!(
-        sent,
-        headers(&[("user", "1"), ("traceparent", parent), ("baggage", "k=v")])
-    );
+    assert_eq!(sent, headers(&[("user", "1"), ("traceparent", parent), ("baggage", "k=v")]));
 }
 
 #[test]
 fn without_a_span_and_baggage_its_old_fields_go() {
-    let mut sent = headers(&[
-        ("traceparent", PARENT),
-        ("user", "1"),
-        ("tracestate", "a=1"),
-        ("baggage", "k=v"),
-    ]);
+    let mut sent =
+        headers(&[("traceparent", PARENT), ("user", "1"), ("tracestate", "a=1"), ("baggage", "k=v")]);
     carrier_core::inject(&Context::new(), &mut sent);
     assert_eq!(sent, headers(&[("user", "1")]));
 }
 
 #[test]
 fn what_it_would_accept_and_the_specification_does_not_is_no_context() {
-    for lax in [
-        "00-7-1-01",
-        "00-+af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        &format!("{PARENT}\n"),
-    ] {
+    for lax in
+        ["00-7-1-01", "00-+af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", &format!("{PARENT}\n")]
+    {
         let received = headers(&[("traceparent", lax)]);
         assert!(!carrier_core::extract(&received).has_active_span(), "{lax:?}");
     }

@@ -12,13 +12,9 @@ use opentelemetry::{Context, KeyValue};
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 fn received() -> HashMap<String, String> {
-    [
-        ("traceparent", PARENT),
-        ("tracestate", "vendor=1"),
-        ("baggage", "k=v"),
-    ]
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .into()
+    [("traceparent", PARENT), ("tracestate", "vendor=1"), ("baggage", "k=v")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
 }
 
 fn injected(cx: &Context) -> HashMap<String, String> {
@@ -39,10 +35,7 @@ fn in_a_process_with(propagators: &str, test: &str, assertions: impl FnOnce()) {
         .output()
         .expect("this test binary runs");
     let printed = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && printed.contains("1 passed"),
-        "{printed}"
-    );
+    assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
 }
 
 #[test]
@@ -69,19 +62,12 @@ fn a_baggage_header_of_the_users_is_left_alone() {
 
 #[test]
 fn the_variable_turns_baggage_on_and_trace_context_off() {
-    in_a_process_with(
-        "baggage",
-        "the_variable_turns_baggage_on_and_trace_context_off",
-        || {
-            let cx = carrier_core::extract(&received());
-            assert!(!cx.has_active_span());
-            assert_eq!(cx.baggage().get("k").map(|value| value.as_str()), Some("v"));
-            assert_eq!(
-                injected(&cx),
-                HashMap::from([("baggage".to_owned(), "k=v".to_owned())])
-            );
-        },
-    );
+    in_a_process_with("baggage", "the_variable_turns_baggage_on_and_trace_context_off", || {
+        let cx = carrier_core::extract(&received());
+        assert!(!cx.has_active_span());
+        assert_eq!(cx.baggage().get("k").map(|value| value.as_str()), Some("v"));
+        assert_eq!(injected(&cx), HashMap::from([("baggage".to_owned(), "k=v".to_owned())]));
+    });
 }
 
 #[test]

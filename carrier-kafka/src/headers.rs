@@ -95,9 +95,7 @@ pub(crate) fn headers_without(headers: Option<&BorrowedHeaders>, fields: &Fields
 }
 
 fn all(headers: Option<&BorrowedHeaders>) -> impl Iterator<Item = (&CStr, Value<'_>)> {
-    headers
-        .into_iter()
-        .flat_map(|headers| (0..).map_while(|index| native::get_at(headers, index)))
+    headers.into_iter().flat_map(|headers| (0..).map_while(|index| native::get_at(headers, index)))
 }
 
 pub(crate) fn keys(headers: Option<&BorrowedHeaders>) -> impl Iterator<Item = &str> {
@@ -124,10 +122,7 @@ pub(crate) fn values<'a>(
     let rest = rest.flatten();
     // The walk finds the first one again.
     let first = first.filter(|_| rest.is_none());
-    first
-        .into_iter()
-        .chain(rest.into_iter().flatten().map(|(_, value)| value))
-        .map(value)
+    first.into_iter().chain(rest.into_iter().flatten().map(|(_, value)| value)).map(value)
 }
 
 fn is_named<'a>(name: CString) -> impl FnMut(&(&'a CStr, Value<'a>)) -> bool {

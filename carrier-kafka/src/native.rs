@@ -115,9 +115,9 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&str, Option<&str>)]) -> OwnedHeaders {
-        pairs.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header { key, value: *value })
-        })
+        pairs
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: *value }))
     }
 
     fn list(headers: &OwnedHeaders) -> Vec<(&str, Value<'_>)> {
@@ -155,10 +155,7 @@ mod tests {
         let mut headers = headers(&[("a", None)]);
         add(&mut headers, b"a", b"\xff");
         add(&mut headers, b"empty", b"");
-        assert_eq!(
-            list(&headers),
-            [("a", None), ("a", Some(&b"\xff"[..])), ("empty", Some(&b""[..]))]
-        );
+        assert_eq!(list(&headers), [("a", None), ("a", Some(&b"\xff"[..])), ("empty", Some(&b""[..]))]);
     }
 
     #[test]

@@ -139,9 +139,9 @@ mod tests {
     use crate::testing::{assert_carries, assert_carries_nothing, remote_context};
 
     fn headers(pairs: &[(&str, Option<&[u8]>)]) -> OwnedHeaders {
-        pairs.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header { key, value: *value })
-        })
+        pairs
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: *value }))
     }
 
     fn list(headers: &OwnedHeaders) -> Vec<(&str, Option<&[u8]>)> {
@@ -149,20 +149,14 @@ mod tests {
     }
 
     fn parent(digit: char) -> Vec<u8> {
-        format!(
-            "00-{}-{}-01",
-            digit.to_string().repeat(32),
-            digit.to_string().repeat(16)
-        )
-        .into()
+        format!("00-{}-{}-01", digit.to_string().repeat(32), digit.to_string().repeat(16)).into()
     }
 
     /// The first digit of the trace id, which says whose context was used.
     fn whose(headers: &OwnedHeaders) -> Option<char> {
         use opentelemetry::trace::TraceContextExt;
         let cx = extract(headers);
-        cx.has_active_span()
-            .then(|| cx.span().span_context().trace_id().to_string().remove(0))
+        cx.has_active_span().then(|| cx.span().span_context().trace_id().to_string().remove(0))
     }
 
     #[test]
@@ -243,42 +237,20 @@ mod tests {
     #[test]
     fn identical_copies_null_and_empty_ones_are_no_conflict() {
         let a = parent('a');
-        assert_eq!(
-            whose(&headers(&[("traceparent", Some(&a)), ("traceparent", Some(&a))])),
-            Some('a')
-        );
-        assert_eq!(
-            whose(&headers(&[("traceparent", None), ("traceparent", Some(&a))])),
-            Some('a')
-        );
-        assert_eq!(
-            whose(&headers(&[("traceparent", Some(&a)), ("traceparent", Some(b""))])),
-            Some('a')
-        );
-        assert_eq!(
-            whose(&headers(&[
-                ("traceparent", None),
-                ("x", None),
-                ("traceparent", None)
-            ])),
-            None
-        );
+        assert_eq!(whose(&headers(&[("traceparent", Some(&a)), ("traceparent", Some(&a))])), Some('a'));
+        assert_eq!(whose(&headers(&[("traceparent", None), ("traceparent", Some(&a))])), Some('a'));
+        assert_eq!(whose(&headers(&[("traceparent", Some(&a)), ("traceparent", Some(b""))])), Some('a'));
+        assert_eq!(whose(&headers(&[("traceparent", None), ("x", None), ("traceparent", None)])), None);
     }
 
     #[test]
     fn of_two_contexts_the_last_is_used_since_forwarders_append() {
         let (a, b) = (parent('a'), parent('b'));
-        let two = headers(&[
-            ("traceparent", Some(&a)),
-            ("tracestate", Some(b"x=1")),
-            ("traceparent", Some(&b)),
-        ]);
+        let two =
+            headers(&[("traceparent", Some(&a)), ("tracestate", Some(b"x=1")), ("traceparent", Some(&b))]);
         assert_eq!(whose(&two), Some('b'));
-        let null_behind = headers(&[
-            ("traceparent", Some(&a)),
-            ("traceparent", Some(&b)),
-            ("traceparent", None),
-        ]);
+        let null_behind =
+            headers(&[("traceparent", Some(&a)), ("traceparent", Some(&b)), ("traceparent", None)]);
         assert_eq!(whose(&null_behind), Some('b'));
     }
 
@@ -296,18 +268,12 @@ mod tests {
         let cx = remote_context();
         let mut many = OwnedHeaders::new();
         for n in 0..10_000 {
-            many = many.insert(Header {
-                key: &n.to_string(),
-                value: Some("x"),
-            });
+            many = many.insert(Header { key: &n.to_string(), value: Some("x") });
         }
         inject(&cx, &mut many);
         assert_carries(&many, &cx);
         let copies = (0..10_000).fold(OwnedHeaders::new(), |headers, n| {
-            headers.insert(Header {
-                key: "traceparent",
-                value: Some(&n.to_string()),
-            })
+            headers.insert(Header { key: "traceparent", value: Some(&n.to_string()) })
         });
         assert_carries_nothing(&copies);
     }

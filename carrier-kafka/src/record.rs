@@ -80,10 +80,7 @@ mod tests {
             let mut config = rdkafka::ClientConfig::new();
             config.set("message.max.bytes", "1300").clone()
         };
-        let propagation = Propagation::builder()
-            .propagator(w3c())
-            .budget(message_budget(&config))
-            .build();
+        let propagation = Propagation::builder().propagator(w3c()).budget(message_budget(&config)).build();
         let payload = "x".repeat(1_000);
         let mut record = BaseRecord::<(), str>::to("t").payload(&payload);
         let report = inject_with(&propagation, &heavy(), &mut record);

@@ -24,9 +24,7 @@ pub(crate) const DEFAULT_LIMIT: usize = 1_000_000;
 /// let propagation = Propagation::builder().budget(carrier_kafka::message_budget(&config)).build();
 /// ```
 pub fn message_budget(config: &ClientConfig) -> Budget {
-    let limit = config
-        .get("message.max.bytes")
-        .and_then(|bytes| bytes.trim().parse().ok());
+    let limit = config.get("message.max.bytes").and_then(|bytes| bytes.trim().parse().ok());
     Budget::message(limit.unwrap_or(DEFAULT_LIMIT))
 }
 
@@ -48,16 +46,9 @@ mod tests {
 
     #[test]
     fn a_length_takes_a_byte_for_each_seven_bits_of_its_double() {
-        for (bytes, expected) in [
-            (0, 1),
-            (1, 1),
-            (63, 1),
-            (64, 2),
-            (8_191, 2),
-            (8_192, 3),
-            (1_048_575, 3),
-            (1_048_576, 4),
-        ] {
+        for (bytes, expected) in
+            [(0, 1), (1, 1), (63, 1), (64, 2), (8_191, 2), (8_192, 3), (1_048_575, 3), (1_048_576, 4)]
+        {
             assert_eq!(length(bytes), expected, "{bytes}");
         }
     }

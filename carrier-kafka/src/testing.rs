@@ -22,15 +22,7 @@ pub fn message(cx: &Context, topic: &str, payload: &[u8]) -> OwnedMessage {
     let mut headers = OwnedHeaders::new();
     inject(cx, &mut headers);
     let (payload, key) = (Some(payload.to_vec()), None);
-    OwnedMessage::new(
-        payload,
-        key,
-        topic.to_owned(),
-        Timestamp::NotAvailable,
-        0,
-        0,
-        Some(headers),
-    )
+    OwnedMessage::new(payload, key, topic.to_owned(), Timestamp::NotAvailable, 0, 0, Some(headers))
 }
 
 /// Asserts that a message carries `expected`: trace id, span id, flags, tracestate and baggage are the same.

@@ -20,14 +20,7 @@ pub(crate) const MAX_BYTES: usize = 8_192;
 
 /// What a baggage value must not hold raw: everything outside `baggage-octet`, and `%`. The equals sign may be raw, but
 /// readers that cut there are in use.
-const VALUE: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b',')
-    .add(b';')
-    .add(b'\\')
-    .add(b'%')
-    .add(b'=');
+const VALUE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%').add(b'=');
 
 /// What the properties of a member must not hold raw. They are opaque to OpenTelemetry, so `;`, `=`, `%` and the spaces
 /// that separate them stay.
@@ -80,10 +73,7 @@ impl Found {
         if self.members.is_empty() {
             return cx.clone();
         }
-        let existing = cx
-            .baggage()
-            .iter()
-            .map(|(key, value)| (key.clone(), value.clone()));
+        let existing = cx.baggage().iter().map(|(key, value)| (key.clone(), value.clone()));
         cx.with_baggage(existing.chain(self.members).collect::<Baggage>())
     }
 }
@@ -93,44 +83,33 @@ pub(crate) fn read<R: TextMapReader>(reader: &R) -> Found {
     match joined(reader, BAGGAGE) {
         Some(list) => {
             let found = parse(&list.text);
-            Found {
-                status: list.status.or(found.status),
-                ..found
-            }
+            Found { status: list.status.or(found.status), ..found }
         }
-        None => Found {
-            status: Status::Absent,
-            members: Vec::new(),
-        },
+        None => Found { status: Status::Absent, members: Vec::new() },
     }
+}
+
+/// Whether all members of a header are valid and within the limits.
+pub(crate) fn status_of(text: &str) -> Status {
+    parse(text).status
 }
 
 type Member = (Key, (StringValue, BaggageMetadata));
 
 /// The good members, within the limits; a bad one is skipped alone.
 fn parse(text: &str) -> Found {
-    let mut found = Found {
-        status: Status::Valid,
-        members: Vec::new(),
-    };
+    let mut found = Found { status: Status::Valid, members: Vec::new() };
     let mut room = MAX_BYTES;
     for member in text.split(',') {
         if member.len() > room || found.members.len() == MAX_MEMBERS {
-            found.status = Status::OverLimit {
-                field: BAGGAGE.into(),
-            };
+            found.status = Status::OverLimit { field: BAGGAGE.into() };
             break;
         }
         room = room.saturating_sub(member.len() + 1);
         match parse_member(member) {
             Some(member) => found.members.push(member),
             None if member.trim_matches(OWS).is_empty() => {}
-            None => {
-                found.status = Status::Malformed {
-                    field: BAGGAGE.into(),
-                    reason: Reason::Member,
-                }
-            }
+            None => found.status = Status::Malformed { field: BAGGAGE.into(), reason: Reason::Member },
         }
     }
     found
@@ -206,10 +185,7 @@ mod tests {
     }
 
     fn values(text: &str) -> Vec<(String, String)> {
-        members(text)
-            .into_iter()
-            .map(|(key, (value, _))| (key, value))
-            .collect()
+        members(text).into_iter().map(|(key, (value, _))| (key, value)).collect()
     }
 
     fn pair(key: &str, value: &str) -> (String, String) {
@@ -224,22 +200,8 @@ mod tests {
 
     #[test]
     fn a_bad_member_is_skipped_alone() {
-        for bad in [
-            "",
-            "novalue",
-            "b@d=1",
-            "=1",
-            "x=\"q\"",
-            "x=\\",
-            "x=a b",
-            "x=\u{e9}",
-            "x=1;p=\u{1}",
-        ] {
-            assert_eq!(
-                values(&format!("a=1,{bad},c=3")),
-                [pair("a", "1"), pair("c", "3")],
-                "{bad:?}"
-            );
+        for bad in ["", "novalue", "b@d=1", "=1", "x=\"q\"", "x=\\", "x=a b", "x=\u{e9}", "x=1;p=\u{1}"] {
+            assert_eq!(values(&format!("a=1,{bad},c=3")), [pair("a", "1"), pair("c", "3")], "{bad:?}");
         }
     }
 
@@ -261,18 +223,12 @@ mod tests {
     fn nothing_that_ends_a_member_gets_out_raw() {
         let mut baggage = Baggage::new();
         baggage.insert_with_metadata("a", "1,b=2;c\r\nd\"e\\%f", "p=1,x=2\r\ny");
-        assert_eq!(
-            format(&baggage),
-            "a=1%2Cb%3D2%3Bc%0D%0Ad%22e%5C%25f;p=1%2Cx=2%0D%0Ay"
-        );
+        assert_eq!(format(&baggage), "a=1%2Cb%3D2%3Bc%0D%0Ad%22e%5C%25f;p=1%2Cx=2%0D%0Ay");
     }
 
     #[test]
     fn sixty_four_members_are_carried_and_the_rest_is_left_out() {
-        let text = (0..70)
-            .map(|n| format!("k{n:02}=v"))
-            .collect::<Vec<_>>()
-            .join(",");
+        let text = (0..70).map(|n| format!("k{n:02}=v")).collect::<Vec<_>>().join(",");
         assert_eq!(values(&text).len(), 64);
     }
 
@@ -305,13 +261,7 @@ mod tests {
         let headers = BTreeMap::from([(BAGGAGE.to_owned(), "new=2".to_owned())]);
         let cx = read(&headers).onto(&cx);
         let baggage = cx.baggage();
-        assert_eq!(
-            (
-                baggage.get("old").unwrap().as_str(),
-                baggage.get("new").unwrap().as_str()
-            ),
-            ("1", "2")
-        );
+        assert_eq!((baggage.get("old").unwrap().as_str(), baggage.get("new").unwrap().as_str()), ("1", "2"));
         let bad = BTreeMap::from([(BAGGAGE.to_owned(), "bad".to_owned())]);
         assert_eq!(read(&bad).onto(&cx).baggage().len(), 2);
     }

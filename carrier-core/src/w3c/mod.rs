@@ -17,7 +17,7 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use smallvec::SmallVec;
 
 pub use self::baggage::W3cBaggage;
-pub(crate) use self::baggage::{BAGGAGE, MAX_BYTES, MAX_MEMBERS};
+pub(crate) use self::baggage::{BAGGAGE, MAX_BYTES, MAX_MEMBERS, status_of as baggage_status};
 pub use self::trace_context::W3cTraceContext;
 pub(crate) use self::trace_context::{TRACEPARENT, TRACESTATE};
 pub(crate) use self::traceparent::TraceParent;
@@ -33,10 +33,7 @@ use crate::{Conflict, Extraction, FromExtractor, Status, TextMapReader};
 /// opentelemetry::global::set_text_map_propagator(carrier_core::w3c());
 /// ```
 pub fn w3c() -> W3c {
-    W3c {
-        trace_context: true,
-        baggage: true,
-    }
+    W3c { trace_context: true, baggage: true }
 }
 
 /// [`W3cTraceContext`] and [`W3cBaggage`] as one propagator; [`w3c`] makes it.
@@ -53,11 +50,7 @@ static FIELDS: LazyLock<[String; 3]> =
 impl W3c {
     /// What a carrier holds, onto the given context.
     pub(crate) fn read<R: TextMapReader>(&self, cx: &Context, reader: &R, conflict: Conflict) -> Extraction {
-        let mut found = Extraction {
-            context: cx.clone(),
-            status: Status::Absent,
-            unused: SmallVec::new(),
-        };
+        let mut found = Extraction { context: cx.clone(), status: Status::Absent, unused: SmallVec::new() };
         if self.trace_context {
             let mut span = trace_context::read(reader, conflict);
             found.status = std::mem::replace(&mut span.status, Status::Absent);
@@ -66,9 +59,7 @@ impl W3c {
         }
         if self.baggage {
             let mut baggage = baggage::read(reader);
-            found.status = found
-                .status
-                .or(std::mem::replace(&mut baggage.status, Status::Absent));
+            found.status = found.status.or(std::mem::replace(&mut baggage.status, Status::Absent));
             found.context = baggage.onto(&found.context);
         }
         found
@@ -86,8 +77,7 @@ impl TextMapPropagator for W3c {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        self.read(cx, &FromExtractor(extractor), Conflict::default())
-            .into_context()
+        self.read(cx, &FromExtractor(extractor), Conflict::default()).into_context()
     }
 
     fn fields(&self) -> FieldIter<'_> {
@@ -102,10 +92,7 @@ impl TextMapPropagator for W3c {
 
 /// A field's key, without a copy where it is one of ours.
 pub(crate) fn known(key: &str) -> Cow<'static, str> {
-    match [TRACEPARENT, TRACESTATE, BAGGAGE]
-        .into_iter()
-        .find(|known| *known == key)
-    {
+    match [TRACEPARENT, TRACESTATE, BAGGAGE].into_iter().find(|known| *known == key) {
         Some(known) => Cow::Borrowed(known),
         None => Cow::Owned(key.to_owned()),
     }

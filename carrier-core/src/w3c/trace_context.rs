@@ -49,9 +49,7 @@ impl TextMapPropagator for W3cTraceContext {
         let Some(mut parent) = TraceParent::of(span) else {
             return;
         };
-        let received = cx
-            .get::<Received>()
-            .filter(|received| received.trace_id == span.trace_id());
+        let received = cx.get::<Received>().filter(|received| received.trace_id == span.trace_id());
         if let Some(received) = received {
             parent.flags = parent.flags | received.random;
         }
@@ -116,19 +114,10 @@ impl Found {
 /// Reads the trace context of a carrier.
 pub(crate) fn read<R: TextMapReader>(reader: &R, conflict: Conflict) -> Found {
     let mut parent = single(reader, TRACEPARENT, conflict, TraceParent::parse);
-    let unused = parent
-        .unused
-        .drain(..)
-        .map(|parent| parent.to_remote(TraceState::NONE))
-        .collect();
+    let unused = parent.unused.drain(..).map(|parent| parent.to_remote(TraceState::NONE)).collect();
     let Some(value) = parent.value else {
         // Without a valid traceparent tracestate is not even looked at.
-        return Found {
-            status: parent.status,
-            span: None,
-            unused,
-            received: None,
-        };
+        return Found { status: parent.status, span: None, unused, received: None };
     };
     let list = match parent.is_conflict() {
         false => joined(reader, TRACESTATE),
@@ -140,13 +129,7 @@ pub(crate) fn read<R: TextMapReader>(reader: &R, conflict: Conflict) -> Found {
         Some(list) if matches!(list.status, Status::Valid | Status::OverLimit { .. }) => {
             match tracestate::parse(&list.text) {
                 Ok(state) => (Some(state), list.status),
-                Err(reason) => (
-                    None,
-                    Status::Malformed {
-                        field: TRACESTATE.into(),
-                        reason,
-                    },
-                ),
+                Err(reason) => (None, Status::Malformed { field: TRACESTATE.into(), reason }),
             }
         }
         Some(list) => (None, list.status),
@@ -156,17 +139,9 @@ pub(crate) fn read<R: TextMapReader>(reader: &R, conflict: Conflict) -> Found {
     let received = (random == RANDOM || raw.is_some()).then(|| Received {
         trace_id: value.trace_id,
         random,
-        state: raw.map(|text| WholeState {
-            held: held.clone(),
-            text,
-        }),
+        state: raw.map(|text| WholeState { held: held.clone(), text }),
     });
-    Found {
-        status: parent.status.or(doubt),
-        span: Some(value.to_remote(held)),
-        unused,
-        received,
-    }
+    Found { status: parent.status.or(doubt), span: Some(value.to_remote(held)), unused, received }
 }
 
 fn ascii(bytes: &[u8]) -> String {

@@ -49,11 +49,7 @@ impl TraceParent {
         if span_id == SpanId::INVALID {
             return Err(Reason::ZeroSpanId);
         }
-        Ok(Self {
-            trace_id,
-            span_id,
-            flags: TraceFlags::new(flags & KNOWN_FLAGS),
-        })
+        Ok(Self { trace_id, span_id, flags: TraceFlags::new(flags & KNOWN_FLAGS) })
     }
 
     /// The span context of the sender.
@@ -114,9 +110,7 @@ mod tests {
     const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     fn flags(value: &str) -> Option<u8> {
-        TraceParent::parse(value.as_bytes())
-            .ok()
-            .map(|parent| parent.flags.to_u8())
+        TraceParent::parse(value.as_bytes()).ok().map(|parent| parent.flags.to_u8())
     }
 
     #[test]

@@ -36,20 +36,14 @@ pub(crate) fn parse(text: &str) -> Result<Parsed, Reason> {
     let state = TraceState::from_key_value(held).unwrap_or_default();
     let mut raw = String::with_capacity(text.len());
     members(text).for_each(|member| push(&mut raw, &[member]));
-    Ok(Parsed {
-        state,
-        raw: Some(raw),
-    })
+    Ok(Parsed { state, raw: Some(raw) })
 }
 
 /// What is sent: empty where there is nothing to send.
 pub(crate) fn format(state: &TraceState) -> String {
     let mut text = String::new();
     // OpenTelemetry's type lets a sampler put in what no header may hold; such a member is left out.
-    for (key, value) in state
-        .into_iter()
-        .filter(|(key, value)| is_key(key) && is_value(value))
-    {
+    for (key, value) in state.into_iter().filter(|(key, value)| is_key(key) && is_value(value)) {
         push(&mut text, &[key, "=", value]);
     }
     text
@@ -63,10 +57,8 @@ pub(crate) fn merge(state: &TraceState, held: &TraceState, received: &str) -> St
     let mut text = String::new();
     let mut count = 0;
     let changed = |(key, value): &(&str, &str)| held.get(key) != Some(*value);
-    for (key, value) in state
-        .into_iter()
-        .filter(changed)
-        .filter(|(key, value)| is_key(key) && is_value(value))
+    for (key, value) in
+        state.into_iter().filter(changed).filter(|(key, value)| is_key(key) && is_value(value))
     {
         push(&mut text, &[key, "=", value]);
         count += 1;
@@ -89,32 +81,24 @@ fn push(text: &mut String, parts: &[&str]) {
 }
 
 fn members(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',')
-        .map(|member| member.trim_matches(OWS))
-        .filter(|member| !member.is_empty())
+    text.split(',').map(|member| member.trim_matches(OWS)).filter(|member| !member.is_empty())
 }
 
 fn is_member(member: &str) -> bool {
-    member
-        .split_once('=')
-        .is_some_and(|(key, value)| is_key(key) && is_value(value))
+    member.split_once('=').is_some_and(|(key, value)| is_key(key) && is_value(value))
 }
 
 fn is_key(key: &str) -> bool {
     let lower_or_digit = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     (1..=256).contains(&key.len())
         && key.bytes().next().is_some_and(lower_or_digit)
-        && key
-            .bytes()
-            .all(|byte| lower_or_digit(byte) || b"_*/@-".contains(&byte))
+        && key.bytes().all(|byte| lower_or_digit(byte) || b"_*/@-".contains(&byte))
 }
 
 fn is_value(value: &str) -> bool {
     (1..=256).contains(&value.len())
         && !value.ends_with(' ')
-        && value
-            .bytes()
-            .all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b',' | b'='))
+        && value.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b',' | b'='))
 }
 
 #[cfg(test)]
@@ -122,18 +106,12 @@ mod tests {
     use super::*;
 
     fn round_trip(text: &str) -> Option<String> {
-        parse(text)
-            .ok()
-            .map(|parsed| format(&parsed.state))
-            .filter(|text| !text.is_empty())
+        parse(text).ok().map(|parsed| format(&parsed.state)).filter(|text| !text.is_empty())
     }
 
     #[test]
     fn members_keep_their_order() {
-        assert_eq!(
-            round_trip("b=2,a=1,c@vendor=3").as_deref(),
-            Some("b=2,a=1,c@vendor=3")
-        );
+        assert_eq!(round_trip("b=2,a=1,c@vendor=3").as_deref(), Some("b=2,a=1,c@vendor=3"));
     }
 
     #[test]
@@ -144,21 +122,14 @@ mod tests {
 
     #[test]
     fn one_bad_member_refuses_the_whole_header() {
-        for bad in [
-            "A=1", "a", "a=", "=1", "a=1=2", "a=\u{e9}", "a=\t1\tx", "_a=1", "a =1",
-        ] {
+        for bad in ["A=1", "a", "a=", "=1", "a=1=2", "a=\u{e9}", "a=\t1\tx", "_a=1", "a =1"] {
             assert_eq!(parse(&format!("ok=1,{bad}")), Err(Reason::Member), "{bad:?}");
         }
     }
 
     #[test]
     fn more_than_32_members_refuse_the_whole_header() {
-        let list = |count: usize| {
-            (0..count)
-                .map(|n| format!("k{n}=v"))
-                .collect::<Vec<_>>()
-                .join(",")
-        };
+        let list = |count: usize| (0..count).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
         assert!(parse(&list(32)).is_ok());
         assert_eq!(parse(&list(33)), Err(Reason::TooManyMembers));
     }
@@ -205,10 +176,7 @@ mod tests {
         let received = format!("{BEYOND},{rest}");
         let held = parse(&received).unwrap().state;
         let sent = merge(&held.insert("new", "n").unwrap(), &held, &received);
-        assert!(
-            sent.starts_with(&format!("new=n,{BEYOND},k0=v")) && sent.ends_with("k29=v"),
-            "{sent}"
-        );
+        assert!(sent.starts_with(&format!("new=n,{BEYOND},k0=v")) && sent.ends_with("k29=v"), "{sent}");
         assert_eq!(members(&sent).count(), 32);
     }
 }

@@ -1,0 +1,235 @@
+//! The choices that `Propagation` gives, with our own propagator and with others.
+
+use std::collections::HashMap;
+
+use carrier_core::{
+    Budget, Conflict, DropReason, Existing, Outcome, Propagation, Trust, allow, testing, w3c,
+};
+use opentelemetry::baggage::BaggageExt;
+use opentelemetry::propagation::TextMapCompositePropagator;
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+use proptest::prelude::*;
+
+type Headers = Vec<(String, String)>;
+
+fn headers(pairs: &[(&str, &str)]) -> Headers {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn value<'a>(headers: &'a Headers, key: &str) -> Option<&'a str> {
+    headers.iter().find(|(name, _)| name == key).map(|(_, value)| &**value)
+}
+
+fn parent(digit: char) -> String {
+    format!("00-{}-{}-01", digit.to_string().repeat(32), digit.to_string().repeat(16))
+}
+
+fn with_baggage(pairs: &[(&'static str, &str)]) -> Context {
+    let pairs = pairs.iter().map(|(key, value)| KeyValue::new(*key, (*value).to_owned()));
+    testing::remote_context().with_baggage(pairs.collect::<Vec<_>>())
+}
+
+fn ours() -> carrier_core::Builder {
+    Propagation::builder().propagator(w3c())
+}
+
+#[test]
+fn off_touches_nothing_and_reads_nothing() {
+    let mut sent = headers(&[("traceparent", &parent('a')), ("user", "1")]);
+    let report = Propagation::off().inject(&testing::remote_context(), &mut sent);
+    assert_eq!(report.outcome(), Outcome::Nothing);
+    assert_eq!(sent, headers(&[("traceparent", &parent('a')), ("user", "1")]));
+    assert!(!Propagation::off().extract(&sent).has_active_span());
+}
+
+#[test]
+fn a_link_is_no_parent_and_keeps_baggage() {
+    let received = headers(&[("traceparent", &parent('a')), ("baggage", "k=v")]);
+    let found = ours().trust(Trust::Link).build().inspect(&received);
+    assert!(!found.context().has_active_span());
+    assert_eq!(found.links()[0].trace_id().to_string(), "a".repeat(32));
+    assert_eq!(found.context().baggage().get("k").map(|value| value.as_str()), Some("v"));
+    assert_eq!(found.status().label(), "valid");
+}
+
+#[test]
+fn an_ignored_source_gives_neither_span_nor_baggage_nor_link() {
+    let received = headers(&[("traceparent", &parent('a')), ("baggage", "k=v")]);
+    let found = ours().trust(Trust::Ignore).build().inspect(&received);
+    assert!(!found.context().has_active_span() && found.context().baggage().is_empty());
+    assert!(found.links().is_empty());
+}
+
+#[test]
+fn an_allow_list_works_in_and_out_and_with_any_propagator() {
+    for builder in [ours(), Propagation::builder().propagator(BaggagePropagator::new())] {
+        let propagation = builder.baggage_in(allow(["in"])).baggage_out(allow(["out"])).build();
+        let cx = propagation.extract(&headers(&[("baggage", "in=1,secret=2")]));
+        assert_eq!(cx.baggage().len(), 1);
+        let mut sent = Headers::new();
+        let report = propagation.inject(&with_baggage(&[("out", "1"), ("secret", "2")]), &mut sent);
+        assert_eq!(value(&sent, "baggage"), Some("out=1"));
+        let dropped = &report.dropped()[0];
+        assert_eq!(
+            (&*dropped.field, dropped.members, dropped.reason),
+            ("baggage", 1, DropReason::NotAllowed)
+        );
+    }
+}
+
+#[test]
+fn a_context_that_is_there_is_replaced_and_reported_by_default() {
+    let mut sent = headers(&[("traceparent", &parent('a'))]);
+    let cx = testing::remote_context();
+    let report = ours().build().inject(&cx, &mut sent);
+    assert_eq!(report.existing().map(|old| old.trace_id().to_string()), Some("a".repeat(32)));
+    assert_eq!(report.outcome(), Outcome::Written);
+    testing::assert_carries(&sent, &cx);
+}
+
+#[test]
+fn keep_keeps_a_valid_context_as_it_is_and_replaces_a_bad_one() {
+    let propagation = ours().existing(Existing::Keep).build();
+    let kept = headers(&[("traceparent", &parent('a')), ("baggage", "k=v")]);
+    let mut sent = kept.clone();
+    let report = propagation.inject(&testing::remote_context(), &mut sent);
+    assert_eq!((report.outcome(), report.existing().is_some(), sent), (Outcome::Kept, true, kept));
+    let (mut sent, cx) = (headers(&[("traceparent", "bad")]), testing::remote_context());
+    assert_eq!(propagation.inject(&cx, &mut sent).outcome(), Outcome::Written);
+    testing::assert_carries(&sent, &cx);
+}
+
+#[test]
+fn a_message_with_any_field_is_left_alone_where_that_is_chosen() {
+    let propagation = ours().existing(Existing::LeaveAlone).build();
+    let mut sent = headers(&[("tracestate", "bad")]);
+    let report = propagation.inject(&testing::remote_context(), &mut sent);
+    assert_eq!((report.outcome(), report.existing()), (Outcome::LeftAlone, None));
+    assert_eq!(sent, headers(&[("tracestate", "bad")]));
+    let mut fresh = headers(&[("user", "1")]);
+    assert_eq!(propagation.inject(&testing::remote_context(), &mut fresh).outcome(), Outcome::Written);
+}
+
+#[test]
+fn the_conflict_setting_overrides_the_carriers_default() {
+    let received = headers(&[("traceparent", &parent('a')), ("traceparent", &parent('b'))]);
+    let restart = ours().build().inspect(&received);
+    assert!(!restart.context().has_active_span());
+    assert_eq!(restart.links().len(), 2);
+    let last = ours().conflict(Conflict::Last).build().inspect(&received);
+    assert_eq!(last.context().span().span_context().trace_id().to_string(), "b".repeat(32));
+    assert_eq!(last.links()[0].trace_id().to_string(), "a".repeat(32));
+    assert_eq!((restart.status().label(), last.status().label()), ("conflicting", "conflicting"));
+}
+
+#[test]
+fn every_doubt_has_a_status_with_its_field() {
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+    let cases: &[Case<'_>] = &[
+        (&[], "absent", "no context"),
+        (&[("traceparent", ""), ("user", "1")], "absent", "no context"),
+        (&[("traceparent", "00-0-0-00")], "malformed", "traceparent is malformed: its length is wrong"),
+        (&[("traceparent", &parent('a'))], "valid", "a valid context"),
+        (
+            &[("traceparent", &parent('a')), ("tracestate", "BAD")],
+            "malformed",
+            "tracestate is malformed: it has a member that is not allowed",
+        ),
+        (
+            &[("traceparent", &parent('a')), ("baggage", "k=v,bad")],
+            "malformed",
+            "baggage is malformed: it has a member that is not allowed",
+        ),
+        (&[("traceparent", &parent('0'))], "malformed", "traceparent is malformed: its trace id is zero"),
+        (&[("baggage", "k=v")], "valid", "a valid context"),
+    ];
+    // Our own is asked directly, others through a view; both must say the same.
+    let composite = TextMapCompositePropagator::new(vec![Box::new(w3c())]);
+    let through_a_view = Propagation::builder().propagator(composite).build();
+    for (pairs, label, text) in cases {
+        for propagation in [ours().build(), through_a_view.clone()] {
+            let found = propagation.inspect(&headers(pairs));
+            assert_eq!((found.status().label(), &*found.to_string()), (*label, *text), "{pairs:?}");
+        }
+    }
+}
+
+#[test]
+fn a_budget_takes_baggage_first_then_tracestate_and_never_traceparent() {
+    let state = TraceState::from_key_value([("a", "1"), ("b", "2")]).unwrap_or_default();
+    let span = SpanContext::new(7.into(), 7.into(), TraceFlags::SAMPLED, true, state);
+    let cx = Context::new().with_remote_span_context(span).with_baggage([KeyValue::new("k", "v")]);
+    let fields = |limit: usize| {
+        let mut sent = Headers::new();
+        let report = ours().budget(Budget::bytes(limit)).build().inject(&cx, &mut sent);
+        let dropped: Vec<_> = report.dropped().iter().map(|dropped| dropped.field.to_string()).collect();
+        (value(&sent, "traceparent").is_some(), value(&sent, "tracestate").map(str::to_owned), dropped)
+    };
+    // 66 for traceparent, 17 for tracestate, 10 for baggage.
+    assert_eq!(fields(93), (true, Some("a=1,b=2".to_owned()), vec![]));
+    assert_eq!(fields(92), (true, Some("a=1,b=2".to_owned()), vec!["baggage".to_owned()]));
+    assert_eq!(fields(82).1, Some("a=1".to_owned()));
+    assert_eq!(fields(0), (true, None, vec!["baggage".to_owned(), "tracestate".to_owned()]));
+}
+
+#[test]
+fn the_stock_baggage_propagator_is_kept_within_w3cs_limits() {
+    let values: Vec<_> = (0..64).map(|n| KeyValue::new(format!("k{n}"), "\u{e9}".repeat(60))).collect();
+    let mut sent = Headers::new();
+    let propagation = Propagation::builder().propagator(BaggagePropagator::new()).build();
+    let report = propagation.inject(&Context::new().with_baggage(values), &mut sent);
+    let baggage = value(&sent, "baggage").unwrap_or_default();
+    assert!(baggage.len() <= 8_192 && baggage.ends_with("%A9"), "{}", baggage.len());
+    assert_eq!(report.dropped()[0].members, 64 - baggage.split(',').count());
+}
+
+proptest! {
+    #[test]
+    fn a_budget_is_kept_and_traceparent_never_lost(
+        limit in 0usize..400,
+        state in proptest::collection::vec(("[a-z]{1,8}", "[a-z]{1,140}"), 0..5),
+        baggage in proptest::collection::hash_map("[a-z]{1,8}", "\\PC{0,40}", 0..5),
+    ) {
+        let state = TraceState::from_key_value(state).unwrap_or_default();
+        let span = SpanContext::new(7.into(), 7.into(), TraceFlags::SAMPLED, true, state);
+        let baggage: Vec<_> = baggage.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
+        let cx = Context::new().with_remote_span_context(span).with_baggage(baggage);
+        let mut sent = Headers::new();
+        let report = ours().budget(Budget::bytes(limit)).build().inject(&cx, &mut sent);
+        let size: usize = sent.iter().map(|(key, value)| key.len() + value.len()).sum();
+        prop_assert!(value(&sent, "traceparent").is_some());
+        prop_assert!(size <= limit.max("traceparent".len() + 55), "{size} of {limit}");
+        prop_assert_eq!(size, report.bytes());
+        // What is sent is whole members only, so all of it is read back.
+        prop_assert!(!ours().build().inspect(&sent).status().is_doubtful());
+    }
+
+    #[test]
+    fn what_is_read_and_passed_on_is_the_same_to_the_byte(
+        flags in 0u8..4,
+        state in proptest::collection::btree_map("[a-z0-9][a-z0-9_*/@-]{0,20}", "[!-+--<>-~][ -+--<>-~]{0,20}[!-+--<>-~]", 1..32),
+    ) {
+        let parent = format!("00-{}-{}-{flags:02x}", "a".repeat(32), "b".repeat(16));
+        let list: Vec<_> = state.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let received: HashMap<_, _> = headers(&[("traceparent", &parent), ("tracestate", &list.join(","))]).into_iter().collect();
+        let mut sent = HashMap::new();
+        let propagation = ours().build();
+        propagation.inject(&propagation.extract(&received), &mut sent);
+        prop_assert_eq!(sent, received);
+    }
+
+    #[test]
+    fn where_the_stock_propagator_accepts_what_is_valid_we_agree(
+        trace in 1u128.., span in 1u64.., flags in 0u8..2,
+        state in proptest::collection::btree_map("[a-z][a-z0-9_*/-]{0,20}", "[!-+--<>-~]{1,20}", 0..8),
+    ) {
+        let parent = format!("00-{trace:032x}-{span:016x}-{flags:02x}");
+        let list: Vec<_> = state.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let received = headers(&[("traceparent", &parent), ("tracestate", &list.join(","))]);
+        let stock = Propagation::builder().propagator(TraceContextPropagator::new()).build();
+        let span = |propagation: Propagation| propagation.extract(&received).span().span_context().clone();
+        prop_assert_eq!(span(ours().build()), span(stock));
+    }
+}
