@@ -6,6 +6,8 @@
 mod bridge;
 mod budget;
 mod carrier;
+#[cfg(feature = "tracing")]
+mod doubt;
 mod environment;
 mod fields;
 #[cfg(feature = "http")]

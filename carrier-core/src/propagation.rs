@@ -107,6 +107,8 @@ impl Propagation {
             Source::W3c(w3c) => settings.read_own(w3c, reader),
             Source::Off => nothing(),
         };
+        #[cfg(feature = "tracing")]
+        crate::doubt::tell(&found.status);
         settings.trusted(found)
     }
 }
