@@ -4,7 +4,7 @@ use crate::injection::{DropReason, Injection};
 use crate::w3c::{BAGGAGE, MAX_BYTES, MAX_MEMBERS, TRACESTATE};
 use crate::{Fields, TextMapCarrier};
 
-/// A tracestate member longer than this goes before the others (W3C Trace Context, section 3.3.1.5).
+/// A tracestate member longer than this goes before the others (W3C Trace Context, "tracestate Limits").
 const LONG_MEMBER: usize = 128;
 
 /// The most that propagation may add to one message.

@@ -81,7 +81,7 @@ impl<'a> From<&'a [u8]> for FieldValue<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Conflict {
-    /// None of them: the trace starts anew (W3C Trace Context, section 4.3, for HTTP).
+    /// None of them: the trace starts anew (RFC 9110, section 5.3: a field that is no list is there once).
     #[default]
     Restart,
     /// The last one that is valid. In Kafka a record that is forwarded with its headers gets the newest context

@@ -6,6 +6,8 @@
 mod bridge;
 mod budget;
 mod carrier;
+#[doc = include_str!("../CONFORMANCE.md")]
+pub mod conformance {}
 #[cfg(feature = "tracing")]
 mod doubt;
 mod environment;

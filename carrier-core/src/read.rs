@@ -20,7 +20,7 @@ pub(crate) const MAX_VALUE_BYTES: usize = 4_096;
 /// How many header names a propagator is shown that asks for all of them.
 pub(crate) const MAX_KEYS: usize = 1_024;
 
-/// White space that may surround a value: space and tab (W3C Trace Context, section 3.3.1.1, OWS).
+/// White space that may surround a value: space and tab (W3C Trace Context, "tracestate Header Field Values").
 pub(crate) const OWS: [char; 2] = [' ', '\t'];
 
 /// Removes optional white space at both ends.

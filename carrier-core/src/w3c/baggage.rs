@@ -14,7 +14,7 @@ use crate::{FromExtractor, Reason, Status, TextMapReader};
 
 pub(crate) const BAGGAGE: &str = "baggage";
 
-/// What must be carried, and no more is sent (W3C Baggage, section 3.3.2, Limits).
+/// What must be carried, and no more is sent (W3C Baggage, "Limits").
 pub(crate) const MAX_MEMBERS: usize = 64;
 pub(crate) const MAX_BYTES: usize = 8_192;
 

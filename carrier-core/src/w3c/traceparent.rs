@@ -1,4 +1,4 @@
-//! The `traceparent` header (W3C Trace Context level 2, section 3.2), parsed and formatted without an allocation.
+//! The `traceparent` header (W3C Trace Context level 2, "Traceparent Header"), parsed and formatted without an allocation.
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 

@@ -1,4 +1,4 @@
-//! The `tracestate` header (W3C Trace Context level 2, section 3.3).
+//! The `tracestate` header (W3C Trace Context level 2, "Tracestate Header").
 
 use opentelemetry::trace::TraceState;
 
@@ -52,7 +52,7 @@ pub(crate) fn format(state: &TraceState) -> String {
 /// What is sent where `received` came in with members that OpenTelemetry's type cannot hold, `held` those that it can,
 /// and `state` is what samplers and the user made of those.
 ///
-/// Members that are new or changed go to the left (W3C Trace Context, section 3.5); the others are as they came.
+/// Members that are new or changed go to the left (W3C Trace Context, "Mutating the tracestate Field"); the others are as they came.
 pub(crate) fn merge(state: &TraceState, held: &TraceState, received: &str) -> String {
     let mut text = String::new();
     let mut count = 0;
