@@ -1,4 +1,5 @@
 //! What an injection and an extraction allocate, counted; and that more in a message costs no more.
+#![cfg(feature = "testing")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,6 +1,7 @@
 //! Other propagators through the same functions: B3 from its published crate, Jaeger written here, since the published one
 //! is for another line of OpenTelemetry.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(deprecated, reason = "the crate is, for its exporter; its propagator is what services have")]
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,5 @@
 //! The choices that `Propagation` gives, with our own propagator and with others.
+#![cfg(feature = "testing")]
 
 use std::collections::HashMap;
 
