@@ -1,0 +1,111 @@
+//! Spans that a test can look at, and a context worth carrying.
+
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, TracerProvider as _,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, SdkTracerProvider, SpanData};
+use tracing_subscriber::layer::SubscriberExt as _;
+
+/// The trace of [`sampled_context`].
+pub const TRACE_ID: TraceId = TraceId::from_bytes(0x0af7651916cd43dd8448eb211c80319c_u128.to_be_bytes());
+
+/// The span of [`sampled_context`].
+pub const SPAN_ID: SpanId = SpanId::from_bytes(0xb7ad6b7169203331_u64.to_be_bytes());
+
+/// [`sampled_context`] as a traceparent header.
+pub const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// [`sampled_context`] as a tracestate header.
+pub const TRACESTATE: &str = "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE";
+
+/// [`sampled_context`] as a baggage header.
+pub const BAGGAGE: &str = "tenant=blue";
+
+/// Returns a context with the sampled, remote parent [`TRACE_ID`]/[`SPAN_ID`], [`TRACESTATE`] and [`BAGGAGE`].
+pub fn sampled_context() -> Context {
+    let parent = SpanContext::new(
+        TRACE_ID,
+        SPAN_ID,
+        TraceFlags::SAMPLED,
+        true,
+        // The constant is a valid list; an empty one would fail the first comparison.
+        TRACESTATE.parse::<TraceState>().unwrap_or_default(),
+    );
+    Context::new().with_remote_span_context(parent).with_baggage([KeyValue::new("tenant", "blue")])
+}
+
+/// A tracer provider of one test's own that keeps every finished span.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    provider: SdkTracerProvider,
+    exporter: InMemorySpanExporter,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Recorder {
+    /// Creates a provider that samples everything; nothing global is touched.
+    pub fn new() -> Self {
+        let exporter = InMemorySpanExporter::default();
+        let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+        Self { provider, exporter }
+    }
+
+    /// Returns the provider, for code that takes one.
+    pub fn provider(&self) -> &SdkTracerProvider {
+        &self.provider
+    }
+
+    /// Returns a tracer whose spans are recorded here.
+    pub fn tracer(&self) -> SdkTracer {
+        self.provider.tracer("carrier-tests")
+    }
+
+    /// Returns a `tracing` subscriber whose spans are recorded here.
+    ///
+    /// For `tracing::subscriber::set_default` or `with_default`.
+    pub fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + 'static {
+        let layer = tracing_opentelemetry::layer().with_tracer(self.tracer());
+        tracing_subscriber::registry().with(layer)
+    }
+
+    /// Returns the spans that have ended so far, in the order they ended.
+    ///
+    /// # Panics
+    ///
+    /// Where the provider was shut down in disorder.
+    pub fn spans(&self) -> Vec<SpanData> {
+        match self.exporter.get_finished_spans() {
+            Ok(spans) => spans,
+            Err(error) => panic!("the recorded spans cannot be read: {error}"),
+        }
+    }
+
+    /// Returns the one ended span with this name.
+    ///
+    /// # Panics
+    ///
+    /// Where there is none or more than one, with the names that there are.
+    pub fn span(&self, name: &str) -> SpanData {
+        let spans = self.spans();
+        let mut named: Vec<&SpanData> = spans.iter().filter(|span| span.name == name).collect();
+        match (named.pop(), named.is_empty()) {
+            (Some(span), true) => span.clone(),
+            _ => {
+                let names: Vec<&str> = spans.iter().map(|span| span.name.as_ref()).collect();
+                panic!("not exactly one span is called {name:?}; ended so far: {names:?}")
+            }
+        }
+    }
+
+    /// Forgets the spans that have ended so far.
+    pub fn reset(&self) {
+        self.exporter.reset();
+    }
+}
