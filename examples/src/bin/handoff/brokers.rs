@@ -1,0 +1,168 @@
+//! Kafka and RabbitMQ: the ones that run already, or ones for this program alone.
+
+use std::any::Any;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use carrier_examples::{connect, variable, without_password};
+use carrier_tests::unique_name;
+use lapin::options::{BasicConsumeOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection, Consumer};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{DefaultProducerContext, FutureProducer, Producer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tokio::task;
+
+/// How long a broker may take to answer before it counts as absent.
+const LIMIT: Duration = Duration::from_secs(5);
+
+pub(crate) struct Kafka {
+    config: ClientConfig,
+    /// What the picture says about it.
+    pub(crate) description: String,
+    pub(crate) producer: FutureProducer,
+    pub(crate) topic: String,
+    /// A broker inside librdkafka, which ends when this is dropped.
+    mock: Option<MockCluster<'static, DefaultProducerContext>>,
+}
+
+impl Kafka {
+    /// Connects to `KAFKA_BROKERS`, or starts librdkafka's broker for tests, and creates a topic of its own.
+    pub(crate) async fn find() -> anyhow::Result<Self> {
+        let topic = unique_name("carrier-handoff-orders");
+        let given = variable("KAFKA_BROKERS");
+        let (brokers, mock) = match &given {
+            Some(brokers) => (brokers.clone(), None),
+            None => {
+                let mock = MockCluster::new(1).context("librdkafka cannot start its own Kafka")?;
+                mock.create_topic(&topic, 1, 1)?;
+                (mock.bootstrap_servers(), Some(mock))
+            }
+        };
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &brokers);
+        let producer: FutureProducer = config
+            .clone()
+            // An order that nobody took after ten seconds is an error that this program can still show.
+            .set("message.timeout.ms", "10000")
+            .create()
+            .with_context(|| format!("KAFKA_BROKERS={brokers} cannot be used as an address"))?;
+        let asked = producer.clone();
+        task::spawn_blocking(move || asked.client().fetch_metadata(None, LIMIT).map(drop))
+            .await?
+            .map_err(|error| anyhow!("no Kafka at KAFKA_BROKERS={brokers}: {error}"))?;
+        let kind = match mock {
+            Some(_) => " (rdkafka's MockCluster, inside this program)",
+            None => "",
+        };
+        let kafka = Self { config, description: format!("{brokers}{kind}"), producer, topic, mock };
+        if kafka.mock.is_none() {
+            let topic = NewTopic::new(&kafka.topic, 1, TopicReplication::Fixed(1));
+            let created = kafka.admin()?.create_topics([&topic], &options()).await?;
+            for result in created {
+                result.map_err(|(topic, error)| anyhow!("Kafka at {brokers} refused {topic}: {error}"))?;
+            }
+        }
+        Ok(kafka)
+    }
+
+    /// Returns a consumer of the topic from its beginning.
+    pub(crate) fn consumer(&self) -> anyhow::Result<StreamConsumer> {
+        let mut config = self.config.clone();
+        if self.mock.is_some() {
+            // Kafka answers a fetch as soon as there is a message, the mock only at the end of this time.
+            config.set("fetch.wait.max.ms", "5");
+        }
+        // librdkafka wants a group even where none is joined.
+        let consumer: StreamConsumer = config.set("group.id", &self.topic).create()?;
+        // A worker would subscribe. That takes a new group three seconds, and this one is alone.
+        let mut partitions = TopicPartitionList::new();
+        // The topic is new. `Offset::Beginning` would ask for the offset, half a second after the leader is known.
+        partitions.add_partition_offset(&self.topic, 0, Offset::Offset(0))?;
+        consumer.assign(&partitions)?;
+        Ok(consumer)
+    }
+
+    /// Removes the topic from a broker that goes on without this program.
+    pub(crate) async fn tidy(&self) {
+        if self.mock.is_none()
+            && let Ok(admin) = self.admin()
+        {
+            // The trace is what counts, and it is complete: a topic that stays is no failure.
+            let _ = admin.delete_topics(&[&self.topic], &options()).await;
+        }
+    }
+
+    fn admin(&self) -> anyhow::Result<AdminClient<DefaultClientContext>> {
+        Ok(self.config.create()?)
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(LIMIT)).operation_timeout(Some(LIMIT))
+}
+
+/// A connection for each of the two services: they share nothing but the broker.
+pub(crate) struct RabbitMq {
+    pub(crate) description: String,
+    publisher: Connection,
+    receiver: Connection,
+    pub(crate) queue: String,
+}
+
+impl RabbitMq {
+    /// Connects to `AMQP_URL`, or starts a container that goes away with this program.
+    pub(crate) async fn find() -> anyhow::Result<Self> {
+        let url = match variable("AMQP_URL") {
+            Some(url) => url,
+            None => container_url().await?,
+        };
+        let shown = without_password(&url);
+        let (publisher, receiver) = (connect(&url).await?, connect(&url).await?);
+        Ok(Self { description: shown, publisher, receiver, queue: unique_name("carrier-handoff-parcels") })
+    }
+
+    /// Returns a channel that waits for the broker's word on each message.
+    pub(crate) async fn publisher(&self) -> anyhow::Result<Channel> {
+        let channel = self.publisher.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(channel)
+    }
+
+    /// Declares the queue, which goes away with its connection, and returns a consumer of it.
+    pub(crate) async fn consumer(&self) -> anyhow::Result<Consumer> {
+        let channel = self.receiver.create_channel().await?;
+        let (queue, none) = (self.queue.as_str(), FieldTable::default());
+        let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+        channel.queue_declare(queue.into(), exclusive, none.clone()).await?;
+        let options = BasicConsumeOptions::default();
+        Ok(channel.basic_consume(queue.into(), "".into(), options, none).await?)
+    }
+}
+
+async fn container_url() -> anyhow::Result<String> {
+    // The harness is made for tests and panics where there is no container; a program says it in a line.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let started = task::spawn(carrier_tests::rabbitmq()).await;
+    std::panic::set_hook(hook);
+    match started {
+        Ok(rabbitmq) => Ok(rabbitmq.url().to_owned()),
+        Err(error) => {
+            let why = error.try_into_panic().ok().and_then(first_line);
+            Err(anyhow!(
+                "{}; set AMQP_URL to a RabbitMQ that runs, or CARRIER_DEMO_WITHOUT_AMQP=1 to go without",
+                why.unwrap_or_else(|| "could not start RabbitMQ".to_owned())
+            ))
+        }
+    }
+}
+
+fn first_line(panic: Box<dyn Any + Send>) -> Option<String> {
+    let text = panic.downcast_ref::<String>()?;
+    text.lines().next().map(str::to_owned)
+}

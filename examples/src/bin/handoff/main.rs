@@ -1,0 +1,156 @@
+//! An order on its way over HTTP, Kafka and RabbitMQ, through four services: one trace, and nothing but headers
+//! connects them.
+//!
+//! The set-up is one line, in `main`. After it, a service that hands something over has one more line (`inject`), and
+//! one that picks it up has another (`extract`): see `shop.rs`, `gateway.rs`, `packing.rs` and `shipping.rs`.
+#![allow(clippy::print_stderr, reason = "a program says in the terminal why it ends")]
+
+mod brokers;
+mod check;
+mod gateway;
+mod hops;
+mod options;
+mod packing;
+mod picture;
+mod screen;
+mod service;
+mod shipping;
+mod shop;
+mod waterfall;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use carrier_examples::{one_line, without_password};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::{task, time};
+
+use crate::brokers::{Kafka, RabbitMq};
+use crate::gateway::Gateway;
+use crate::hops::{Arrived, Demo, GATEWAY, PACKING, SHIPPING, SHOP};
+use crate::options::Options;
+use crate::packing::Packing;
+use crate::screen::Screen;
+use crate::service::{Service, Step};
+use crate::shipping::Shipping;
+
+/// How long the order may take from the shop to the last worker.
+const LIMIT: Duration = Duration::from_secs(20);
+
+const BROKEN: u8 = 1;
+const FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    let options = match Options::read() {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+
+    // The set-up line: W3C trace context and baggage, for every service of this program.
+    opentelemetry::global::set_text_map_propagator(carrier_core::w3c());
+
+    let result = Runtime::new().map_err(Into::into).and_then(|runtime| {
+        let result = runtime.block_on(run(&options));
+        // Whatever still waits for a broker need not be waited for.
+        runtime.shutdown_background();
+        result
+    });
+    result.unwrap_or_else(|error| {
+        eprintln!("handoff: {}", one_line(&error));
+        ExitCode::from(FAILED)
+    })
+}
+
+async fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    // Begun together: a container takes seconds.
+    let rabbitmq = async {
+        match options.with_amqp {
+            true => RabbitMq::find().await.map(Some),
+            false => Ok(None),
+        }
+    };
+    let (kafka, rabbitmq) = tokio::try_join!(Kafka::find(), rabbitmq)?;
+
+    let names = [SHOP, GATEWAY, PACKING, SHIPPING];
+    let services = names.map(Service::new);
+    let handed_over = time::timeout(LIMIT, hand_over(&services, &kafka, rabbitmq.as_ref(), options)).await;
+    kafka.tidy().await;
+    let arrived =
+        handed_over.map_err(|_| anyhow!("the order did not get through within {} s", LIMIT.as_secs()))??;
+    let steps: Vec<Step> = services.iter().map(Service::steps).collect::<Result<Vec<_>, _>>()?.concat();
+
+    let way = hops::way(options.with_amqp);
+    let screen = Screen::new();
+    let amqp = rabbitmq.as_ref().map(|rabbitmq| rabbitmq.description.as_str());
+    picture::brokers(&screen, &kafka.description, amqp);
+    picture::waterfall(&screen, &steps, way);
+    picture::headers(&screen, &steps, &arrived);
+    let sent = match carrier_examples::otlp_endpoint() {
+        Some(endpoint) => export(&screen, services, &without_password(&endpoint)).await,
+        None => true,
+    };
+    let whole = picture::verdict(&screen, check::check(&steps, way), way);
+    Ok(match (whole, sent) {
+        (false, _) => ExitCode::from(BROKEN),
+        (true, false) => ExitCode::from(FAILED),
+        (true, true) => ExitCode::SUCCESS,
+    })
+}
+
+/// Starts the services, has the shop buy something, and waits until the last worker is done.
+async fn hand_over(
+    [shop, gateway, packing, shipping]: &[Service; 4],
+    kafka: &Kafka,
+    rabbitmq: Option<&RabbitMq>,
+    options: &Options,
+) -> anyhow::Result<Vec<Arrived>> {
+    let (sender, mut arrived) = unbounded_channel();
+    let demo = Demo { lost: options.lost, arrived: Arc::new(sender) };
+
+    let mut workers = task::JoinSet::new();
+    let mut next = None;
+    if let Some(rabbitmq) = rabbitmq {
+        let shipping = Shipping {
+            service: shipping.clone(),
+            consumer: rabbitmq.consumer().await.context("RabbitMQ gave no queue")?,
+            demo: demo.clone(),
+        };
+        workers.spawn(shipping.work());
+        next = Some((rabbitmq.publisher().await?, rabbitmq.queue.clone()));
+    }
+    let packing = Packing {
+        service: packing.clone(),
+        consumer: kafka.consumer().context("Kafka gave no consumer")?,
+        next,
+        demo: demo.clone(),
+    };
+    workers.spawn(packing.work());
+    let gateway = Gateway {
+        service: gateway.clone(),
+        producer: kafka.producer.clone(),
+        topic: kafka.topic.clone(),
+        demo: demo.clone(),
+    };
+    let address = gateway.listen().await?;
+    workers.spawn(shop::buy(shop.clone(), address, demo));
+
+    while let Some(done) = workers.join_next().await {
+        done.context("a service ended early")??;
+    }
+    Ok(std::iter::from_fn(|| arrived.try_recv().ok()).collect())
+}
+
+/// Sends each service's spans under its own name, and says what became of them.
+async fn export(screen: &Screen, services: [Service; 4], address: &str) -> bool {
+    // The exporter's HTTP client blocks.
+    let exported = task::spawn_blocking(move || {
+        let sent = services.iter().map(|service| service.export());
+        sent.sum::<anyhow::Result<usize>>()
+    });
+    let result = exported.await.unwrap_or_else(|error| Err(error.into()));
+    picture::exported(screen, address, &result);
+    result.is_ok()
+}

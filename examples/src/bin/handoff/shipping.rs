@@ -1,0 +1,42 @@
+//! Shipping: the last worker. It picks a parcel up from RabbitMQ, and the order is done.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use carrier_amqp::ExtractFrom as _;
+use futures::StreamExt as _;
+use lapin::Consumer;
+use lapin::options::BasicAckOptions;
+use opentelemetry::trace::{SpanKind, TraceContextExt as _};
+use tokio::time;
+
+use crate::hops::{AMQP, Demo};
+use crate::service::Service;
+
+/// The worker still has another parcel in its hands, so this one waits.
+const BUSY: Duration = Duration::from_millis(25);
+
+/// So that there is something to see: real work takes time.
+const WORK: Duration = Duration::from_millis(30);
+
+pub(crate) struct Shipping {
+    pub(crate) service: Service,
+    pub(crate) consumer: Consumer,
+    pub(crate) demo: Demo,
+}
+
+impl Shipping {
+    pub(crate) async fn work(mut self) -> anyhow::Result<()> {
+        let parcel = self.consumer.next().await.context("RabbitMQ ended the consumer")?;
+        let parcel = parcel.context("RabbitMQ gave no parcel")?;
+        time::sleep(BUSY).await;
+
+        self.demo.saw(&AMQP, &parcel.reader());
+        let parent = carrier_amqp::extract(&parcel);
+        let shipping = self.service.begin("process parcels", SpanKind::Consumer, &parent);
+        time::sleep(WORK).await;
+        parcel.ack(BasicAckOptions::default()).await?;
+        shipping.span().end();
+        Ok(())
+    }
+}
