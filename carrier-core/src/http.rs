@@ -3,7 +3,7 @@
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 
-use crate::{FieldValue, Fields, TextMapCarrier, TextMapReader};
+use crate::{FieldValue, Fields, Injection, TextMapCarrier, TextMapReader};
 
 /// Writes the context into HTTP headers; with a context that has no span, the propagator's old fields are removed as well.
 ///
@@ -15,8 +15,8 @@ use crate::{FieldValue, Fields, TextMapCarrier, TextMapReader};
 /// let mut request = http::Request::new(());
 /// carrier_core::http::inject(&Context::current(), request.headers_mut());
 /// ```
-pub fn inject(cx: &Context, headers: &mut HeaderMap) {
-    crate::inject(cx, headers);
+pub fn inject(cx: &Context, headers: &mut HeaderMap) -> Injection {
+    crate::inject(cx, headers)
 }
 
 /// Reads the context that HTTP headers brought; an empty context where there is none.

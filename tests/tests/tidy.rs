@@ -76,3 +76,31 @@ fn the_changelog_names_the_clients_of_the_readme() {
         ["opentelemetry", "lapin", "rdkafka"].map(|name| format!("{name} {}", in_readme(name))).join(", ");
     assert!(read("CHANGELOG.md").contains(&line), "{line}");
 }
+
+/// All Rust source of a folder of the workspace, as one text.
+fn source(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    entries.filter_map(Result::ok).map(|entry| entry.path()).fold(String::new(), |text, path| {
+        if path.is_dir() {
+            text + &source(&path)
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text + &fs::read_to_string(&path).unwrap_or_default()
+        } else {
+            text
+        }
+    })
+}
+
+#[test]
+fn every_test_that_the_conformance_page_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let folders = ["carrier-core", "carrier-amqp", "carrier-kafka", "tests"];
+    let code: String = folders.iter().map(|folder| source(&root.join(folder))).collect();
+    let page = read("carrier-core/CONFORMANCE.md");
+    let cells = page.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit(" | ").next());
+    let names: Vec<_> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 50, "the page has {} names of tests", names.len());
+    for name in names.into_iter().filter(|name| name.matches('_').count() > 2) {
+        assert!(code.contains(&format!("fn {name}(")), "there is no test {name}");
+    }
+}
