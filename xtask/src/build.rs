@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Context as _;
 
 use crate::engine::docker;
-use crate::images::Image;
+use crate::image::Image;
 use crate::{machine, run};
 
 /// To be changed with the steps below: an image that was built by others is then built anew.

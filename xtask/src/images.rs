@@ -1,52 +1,13 @@
 //! The brokers' images: named by the environment, here already, pulled, or built.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
 use crate::engine::docker;
+pub(crate) use crate::image::{Image, KAFKA, RABBITMQ};
 use crate::machine::variable;
-use crate::{build, machine, pull, run, signals};
-
-/// One broker's image.
-pub(crate) struct Image {
-    pub(crate) name: &'static str,
-    /// The variable that names an image to use, and that the harness reads.
-    pub(crate) variable: &'static str,
-    /// The variable that names a broker which already runs.
-    pub(crate) address: &'static str,
-    public: &'static str,
-    /// The image's folder in tests/images, and a part of the built image's name.
-    pub(crate) folder: &'static str,
-    /// Whether the image needs jars from Maven.
-    pub(crate) maven: bool,
-}
-
-pub(crate) const RABBITMQ: Image = Image {
-    name: "RabbitMQ",
-    variable: "CARRIER_RABBITMQ_IMAGE",
-    address: "AMQP_URL",
-    public: "rabbitmq:4.2",
-    folder: "rabbitmq",
-    maven: false,
-};
-
-pub(crate) const KAFKA: Image = Image {
-    name: "Kafka",
-    variable: "CARRIER_KAFKA_IMAGE",
-    address: "KAFKA_BROKERS",
-    public: "apache/kafka:4.1.1",
-    folder: "kafka",
-    maven: true,
-};
-
-impl Image {
-    /// Returns the folder with the files that the image is built from.
-    pub(crate) fn source(&self) -> PathBuf {
-        machine::root().join("tests/images").join(self.folder)
-    }
-}
+use crate::{build, pull, run, signals};
 
 /// Sees to it that the engine has an image of this broker, and returns its name.
 ///

@@ -11,11 +11,13 @@ mod check;
 mod containers;
 mod demo;
 mod engine;
+mod image;
 mod images;
 mod machine;
 mod progress;
 mod pull;
 mod run;
+mod screen;
 mod signals;
 mod test;
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::run;
+use crate::screen;
 
 /// Nothing stays silent for longer.
 pub(crate) const SILENCE: Duration = Duration::from_secs(5);
@@ -38,7 +38,7 @@ impl Progress {
     pub(crate) fn tick(&mut self) {
         if self.is_due() {
             self.said = Instant::now();
-            run::say(&format!("… {} ({} s)", self.text, self.began.elapsed().as_secs()));
+            screen::say(&format!("… {} ({} s)", self.text, self.began.elapsed().as_secs()));
         }
     }
 }

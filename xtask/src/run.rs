@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 
 use crate::progress::{Progress, SILENCE};
+pub(crate) use crate::screen::{say, step};
 use crate::signals;
 
 /// How often a running command is looked at.
@@ -23,16 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Lines of a failed step's log that are shown.
 const TAIL: usize = 25;
-
-/// Announces a step.
-pub(crate) fn step(title: &str) {
-    eprintln!("\n== {title}");
-}
-
-/// Says something within a step.
-pub(crate) fn say(line: &str) {
-    eprintln!("   {line}");
-}
 
 /// Returns a command as a person would type it, with the variables that it sets.
 pub(crate) fn shown(command: &Command) -> String {
