@@ -7,8 +7,9 @@ use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{SpanContext, TraceState};
 use smallvec::SmallVec;
 
+use crate::names::{BAGGAGE, TRACEPARENT, TRACESTATE};
 use crate::read::{Joined, MAX_KEYS, MAX_REPETITIONS, MAX_VALUE_BYTES, OWS, Single, beside, joined, single};
-use crate::w3c::{BAGGAGE, TRACEPARENT, TRACESTATE, TraceParent, baggage_status, parse_tracestate};
+use crate::w3c::{TraceParent, baggage_status, parse_tracestate};
 use crate::{Conflict, FieldValue, Fields, Reason, Status, TextMapCarrier, TextMapReader};
 
 /// Any [`TextMapReader`] as an OpenTelemetry [`Extractor`], so that every propagator can read it.

@@ -1,7 +1,8 @@
 //! What propagation may add to one message, and what goes first where it is too much.
 
 use crate::injection::{DropReason, Injection};
-use crate::w3c::{BAGGAGE, MAX_BYTES, MAX_MEMBERS, TRACESTATE};
+use crate::names::{BAGGAGE, TRACESTATE};
+use crate::w3c::{MAX_BYTES, MAX_MEMBERS};
 use crate::{Fields, TextMapCarrier};
 
 /// A tracestate member longer than this goes before the others (W3C Trace Context, "tracestate Limits").

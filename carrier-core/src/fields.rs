@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use opentelemetry::propagation::{Injector, TextMapPropagator};
 use smallvec::SmallVec;
 
+use crate::names::{BAGGAGE, TRACEPARENT, TRACESTATE};
+
 /// The fields that one injection replaces: the names that go, and the entries that come.
 ///
 /// The propagator writes here first and the carrier is changed once, so that nothing half-written is published.
@@ -22,7 +24,7 @@ pub struct Fields<'p> {
 impl<'p> Fields<'p> {
     /// What `propagator` writes for a context: nothing yet, and all its fields to be removed.
     pub(crate) fn of(propagator: &'p dyn TextMapPropagator) -> Self {
-        Self { names: propagator.fields().filter(|name| is_token(name)).collect(), entries: SmallVec::new() }
+        Self { names: propagator.fields().collect(), entries: SmallVec::new() }
     }
 
     /// Whether there is nothing to remove and nothing to add.
@@ -79,7 +81,8 @@ impl<'p> Fields<'p> {
 
 impl Injector for Fields<'_> {
     fn set(&mut self, key: &str, value: String) {
-        if !is_token(key) || !is_field_value(&value) {
+        let ours = matches!(key, TRACEPARENT | TRACESTATE | BAGGAGE);
+        if !(ours || is_token(key)) || !is_field_value(&value) {
             return;
         }
         if let Some((_, old)) = self.entries.iter_mut().find(|(name, _)| name == key) {
@@ -96,13 +99,31 @@ impl Injector for Fields<'_> {
 
 /// A token of RFC 9110, section 5.6.2.
 pub(crate) fn is_token(key: &str) -> bool {
-    !key.is_empty()
-        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    !key.is_empty() && key.bytes().all(|byte| TOKEN[usize::from(byte)])
 }
+
+/// Which bytes a token may hold: asked for every byte of every key, so a table.
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let special = b"!#$%&'*+-.^_`|~";
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut index = 0;
+    while index < special.len() {
+        table[special[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
 
 /// A field value of RFC 9110, section 5.5, without obs-text; empty ones are no value to us.
 fn is_field_value(value: &str) -> bool {
-    !value.is_empty() && value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
+    // Without a way out of the loop it runs on many bytes at once.
+    let valid = |byte| matches!(byte, b'\t' | b' '..=b'~');
+    !value.is_empty() && value.bytes().fold(true, |all, byte| all & valid(byte))
 }
 
 #[cfg(test)]

@@ -94,6 +94,6 @@ impl Injection {
     pub(crate) fn written(&mut self, fields: &Fields<'_>, size: impl Fn(&str, &str) -> usize) {
         self.outcome = Outcome::Written;
         self.bytes = fields.entries().map(|(key, value)| size(key, value)).sum();
-        self.fields = fields.entries().map(|(key, _)| crate::w3c::known(key)).collect();
+        self.fields = fields.entries().map(|(key, _)| crate::names::known(key)).collect();
     }
 }

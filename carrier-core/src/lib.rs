@@ -16,6 +16,7 @@ mod fields;
 pub mod http;
 mod injection;
 mod maps;
+mod names;
 mod propagation;
 mod read;
 mod settings;

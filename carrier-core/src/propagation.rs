@@ -11,8 +11,8 @@ use smallvec::SmallVec;
 
 use crate::environment;
 use crate::injection::DropReason;
+use crate::names::BAGGAGE;
 use crate::settings::{BaggageFilter, Settings, Source};
-use crate::w3c::BAGGAGE;
 use crate::{
     AsExtractor, Existing, Extraction, Fields, Injection, Outcome, Propagation, Reason, Status,
     TextMapCarrier, TextMapReader, Trust, W3c,
@@ -36,7 +36,7 @@ use crate::{
 /// carrier_core::inject(&Context::current(), &mut headers);
 /// ```
 pub fn inject<C: TextMapCarrier>(cx: &Context, carrier: &mut C) -> Injection {
-    Propagation::new().inject(cx, carrier)
+    Propagation::application().inject(cx, carrier)
 }
 
 /// Reads the context that a carrier brought; an empty context where there is none.
@@ -58,7 +58,7 @@ pub fn inject<C: TextMapCarrier>(cx: &Context, carrier: &mut C) -> Injection {
 /// assert_eq!(cx.span().span_context().span_id().to_string(), "b7ad6b7169203331");
 /// ```
 pub fn extract<R: TextMapReader>(reader: &R) -> Context {
-    Propagation::new().extract(reader)
+    Propagation::application().extract(reader)
 }
 
 /// Reads the context that a carrier brought, and says what was found.
@@ -70,7 +70,7 @@ pub fn extract<R: TextMapReader>(reader: &R) -> Context {
 /// assert_eq!(found.status(), &carrier_core::Status::Absent);
 /// ```
 pub fn inspect<R: TextMapReader>(reader: &R) -> Extraction {
-    Propagation::new().inspect(reader)
+    Propagation::application().inspect(reader)
 }
 
 impl Propagation {
@@ -188,7 +188,7 @@ impl Settings {
             let mut fields = propagator.fields();
             let unrecognised = fields.find(|field| reader.get_all(field).any(|value| !value.is_empty()));
             status = unrecognised.map_or(Status::Absent, |field| Status::Malformed {
-                field: crate::w3c::known(field),
+                field: crate::names::known(field),
                 reason: Reason::Unrecognised,
             });
         }

@@ -105,8 +105,13 @@ pub fn allow<K: Into<String>>(
 impl Propagation {
     /// What the application does: see [`inject`](crate::inject).
     pub fn new() -> Self {
+        Self::application().clone()
+    }
+
+    /// The one that the free functions use.
+    pub(crate) fn application() -> &'static Self {
         static APPLICATION: LazyLock<Propagation> = LazyLock::new(|| Propagation::builder().build());
-        APPLICATION.clone()
+        &APPLICATION
     }
 
     /// Sends nothing and reads nothing: messages stay as they are, contexts are empty.

@@ -9,10 +9,9 @@ use opentelemetry::{Context, Key, StringValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use crate::fields::is_token;
+use crate::names::BAGGAGE;
 use crate::read::{OWS, joined};
 use crate::{FromExtractor, Reason, Status, TextMapReader};
-
-pub(crate) const BAGGAGE: &str = "baggage";
 
 /// What must be carried, and no more is sent (W3C Baggage, "Limits").
 pub(crate) const MAX_MEMBERS: usize = 64;

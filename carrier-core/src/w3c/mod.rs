@@ -8,7 +8,6 @@ mod trace_context;
 mod traceparent;
 mod tracestate;
 
-use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use opentelemetry::Context;
@@ -17,12 +16,12 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use smallvec::SmallVec;
 
 pub use self::baggage::W3cBaggage;
-pub(crate) use self::baggage::{BAGGAGE, MAX_BYTES, MAX_MEMBERS, status_of as baggage_status};
+pub(crate) use self::baggage::{MAX_BYTES, MAX_MEMBERS, status_of as baggage_status};
 pub use self::trace_context::W3cTraceContext;
-pub(crate) use self::trace_context::{TRACEPARENT, TRACESTATE};
 pub(crate) use self::traceparent::TraceParent;
 pub(crate) use self::tracestate::parse as parse_tracestate;
 
+use crate::names::{BAGGAGE, TRACEPARENT, TRACESTATE};
 use crate::{Conflict, Extraction, FromExtractor, Status, TextMapReader};
 
 /// W3C trace context and baggage, strict: the propagator to register.
@@ -87,13 +86,5 @@ impl TextMapPropagator for W3c {
             (false, true) => &FIELDS[2..],
             (false, false) => &[],
         })
-    }
-}
-
-/// A field's key, without a copy where it is one of ours.
-pub(crate) fn known(key: &str) -> Cow<'static, str> {
-    match [TRACEPARENT, TRACESTATE, BAGGAGE].into_iter().find(|known| *known == key) {
-        Some(known) => Cow::Borrowed(known),
-        None => Cow::Owned(key.to_owned()),
     }
 }

@@ -10,11 +10,9 @@ use smallvec::SmallVec;
 
 use super::traceparent::TraceParent;
 use super::tracestate;
+use crate::names::{TRACEPARENT, TRACESTATE};
 use crate::read::{beside, joined, single};
 use crate::{Conflict, FromExtractor, Status, TextMapReader};
-
-pub(crate) const TRACEPARENT: &str = "traceparent";
-pub(crate) const TRACESTATE: &str = "tracestate";
 
 const RANDOM: TraceFlags = TraceFlags::new(0x02);
 
@@ -144,8 +142,9 @@ pub(crate) fn read<R: TextMapReader>(reader: &R, conflict: Conflict) -> Found {
     Found { status: parent.status.or(doubt), span: Some(value.to_remote(held)), unused, received }
 }
 
+/// The one allocation, which `Injector::set` demands.
 fn ascii(bytes: &[u8]) -> String {
-    bytes.iter().copied().map(char::from).collect()
+    std::str::from_utf8(bytes).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
