@@ -21,6 +21,8 @@ mod propagation;
 mod read;
 mod settings;
 mod status;
+#[cfg(feature = "serde")]
+mod stored;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod w3c;
@@ -35,4 +37,6 @@ pub use self::injection::{DropReason, Dropped, Injection, Outcome};
 pub use self::propagation::{extract, inject, inspect};
 pub use self::settings::{Builder, Existing, Propagation, Trust, allow};
 pub use self::status::{Extraction, Reason, Status};
+#[cfg(feature = "serde")]
+pub use self::stored::StoredContext;
 pub use self::w3c::{W3c, W3cBaggage, W3cTraceContext, w3c};
