@@ -35,9 +35,22 @@ use crate::{Conflict, FieldValue, Fields, Reason, Status, TextMapCarrier, TextMa
 pub struct AsExtractor<'a, R> {
     reader: &'a R,
     conflict: Conflict,
-    traceparent: OnceCell<Single<(TraceParent, &'a str)>>,
+    traceparent: OnceCell<Single<Shown<'a>>>,
     tracestate: OnceCell<(Option<Cow<'a, str>>, Status)>,
     baggage: OnceCell<Option<Joined<'a>>>,
+}
+
+/// A valid `traceparent` as it is shown: two of them are the same where they say the same.
+#[derive(Debug, Clone, Copy)]
+struct Shown<'a> {
+    parent: TraceParent,
+    text: &'a str,
+}
+
+impl PartialEq for Shown<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.parent == other.parent
+    }
 }
 
 impl<'a, R: TextMapReader> AsExtractor<'a, R> {
@@ -63,7 +76,7 @@ impl<'a, R: TextMapReader> AsExtractor<'a, R> {
         if declares(TRACEPARENT) {
             let parent = self.parent();
             status = parent.status.clone();
-            unused.extend(parent.unused.iter().map(|(parent, _)| parent.to_remote(TraceState::NONE)));
+            unused.extend(parent.unused.iter().map(|shown| shown.parent.to_remote(TraceState::NONE)));
         }
         if declares(TRACESTATE) && self.parent().value.is_some() {
             status = status.or(self.state().1.clone());
@@ -76,18 +89,18 @@ impl<'a, R: TextMapReader> AsExtractor<'a, R> {
         (status, unused)
     }
 
-    fn parent(&self) -> &Single<(TraceParent, &'a str)> {
+    fn parent(&self) -> &Single<Shown<'a>> {
         self.traceparent.get_or_init(|| {
             single(self.reader, TRACEPARENT, self.conflict, |value| {
                 let parent = TraceParent::parse(value)?;
                 let text = std::str::from_utf8(value).map_err(|_| Reason::NotText)?;
-                Ok((parent, text.trim_matches(OWS)))
+                Ok(Shown { parent, text: text.trim_matches(OWS) })
             })
         })
     }
 
     fn traceparent(&self) -> Option<&str> {
-        self.parent().value.map(|(_, text)| text)
+        self.parent().value.map(|shown| shown.text)
     }
 
     fn state(&self) -> &(Option<Cow<'a, str>>, Status) {
@@ -261,6 +274,12 @@ mod tests {
         assert_eq!(view.get_all("absent"), None);
         let longer = pairs(&[("long", &(long + "v"))]);
         assert_eq!(AsExtractor::new(&longer).get("long"), None);
+    }
+
+    #[test]
+    fn of_other_fields_the_first_copies_are_shown() {
+        let headers: Vec<_> = (0..1_000).map(|_| ("b3".to_owned(), "1".to_owned())).collect();
+        assert_eq!(AsExtractor::new(&headers).get_all("b3").map(|all| all.len()), Some(MAX_REPETITIONS));
     }
 
     #[test]

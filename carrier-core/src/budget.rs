@@ -50,6 +50,9 @@ impl Budget {
             let fits = |value: &str| value.len() <= MAX_BYTES && value.split(',').count() <= MAX_MEMBERS;
             let dropped = shorten(baggage, false, fits);
             report.drop_members(BAGGAGE, dropped, DropReason::Budget);
+            if baggage.is_empty() {
+                fields.unset(BAGGAGE);
+            }
         }
         let message = self.message.or_else(|| carrier.size_limit());
         let room = message.map(|limit| limit.saturating_sub(carrier.size_without(fields)));

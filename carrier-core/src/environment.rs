@@ -48,6 +48,7 @@ mod tests {
         assert_eq!(chosen(Some("tracecontext,baggage")), (true, true));
         assert_eq!(chosen(Some(" baggage ")), (false, true));
         assert_eq!(chosen(Some("none")), (false, false));
+        assert_eq!(chosen(Some("none,tracecontext")), (false, false));
         assert_eq!(chosen(Some("b3,tracecontext")), (true, false));
         assert_eq!(chosen(Some("b3")), (false, false));
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use opentelemetry::propagation::{Injector, TextMapPropagator};
 use smallvec::SmallVec;
 
-use crate::names::{BAGGAGE, TRACEPARENT, TRACESTATE};
+use crate::names::is_ours;
 
 /// The fields that one injection replaces: the names that go, and the entries that come.
 ///
@@ -19,12 +19,18 @@ pub struct Fields<'p> {
     names: SmallVec<[&'p str; 4]>,
     // In line: three fields are all that nearly anybody sends, and an allocation is what an injection would cost most.
     entries: SmallVec<[(Cow<'p, str>, String); 3]>,
+    /// Whether something was set that no header may hold.
+    refused: bool,
 }
 
 impl<'p> Fields<'p> {
     /// What `propagator` writes for a context: nothing yet, and all its fields to be removed.
     pub(crate) fn of(propagator: &'p dyn TextMapPropagator) -> Self {
-        Self { names: propagator.fields().collect(), entries: SmallVec::new() }
+        Self {
+            names: propagator.fields().filter(|name| is_ours(name) || is_token(name)).collect(),
+            entries: SmallVec::new(),
+            refused: false,
+        }
     }
 
     /// Whether there is nothing to remove and nothing to add.
@@ -59,6 +65,10 @@ impl<'p> Fields<'p> {
         self.entries.into_iter()
     }
 
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused
+    }
+
     /// The value that is about to be added under a key.
     pub(crate) fn value_mut(&mut self, key: &str) -> Option<&mut String> {
         self.entries.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value)
@@ -74,6 +84,12 @@ impl<'p> Fields<'p> {
         self.entries.clear();
     }
 
+    /// How many members the list has that is about to be added under a key.
+    pub(crate) fn members(&self, key: &str) -> usize {
+        let value = self.entries.iter().find(|(name, _)| name == key);
+        value.map_or(0, |(_, value)| value.split(',').count())
+    }
+
     fn sets(&self, key: &str) -> bool {
         self.entries.iter().any(|(name, _)| name == key)
     }
@@ -81,8 +97,8 @@ impl<'p> Fields<'p> {
 
 impl Injector for Fields<'_> {
     fn set(&mut self, key: &str, value: String) {
-        let ours = matches!(key, TRACEPARENT | TRACESTATE | BAGGAGE);
-        if !(ours || is_token(key)) || !is_field_value(&value) {
+        if !(is_ours(key) || is_token(key)) || !is_field_value(&value) {
+            self.refused |= !value.is_empty();
             return;
         }
         if let Some((_, old)) = self.entries.iter_mut().find(|(name, _)| name == key) {

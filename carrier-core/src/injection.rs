@@ -28,12 +28,14 @@ pub enum Outcome {
     Nothing,
     /// The fields were written; old ones were replaced.
     Written,
+    /// There was nothing to write, and old fields were removed.
+    Removed,
     /// A context was in the message already and was kept: [`Existing::Keep`](crate::Existing::Keep).
     Kept,
     /// A field was in the message already and so it was left alone: [`Existing::LeaveAlone`](crate::Existing::LeaveAlone).
     LeftAlone,
     /// Nothing was written, since the message would have grown over the transport's limit, which costs the message or
-    /// the connection.
+    /// the connection. Old fields were removed.
     NoRoom,
 }
 
@@ -53,8 +55,10 @@ pub struct Dropped {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DropReason {
-    /// They were over the [`Budget`](crate::Budget).
+    /// They were over the [`Budget`](crate::Budget), or over the propagator's own limits.
     Budget,
+    /// No header may hold what is in them: the propagator left them out, or wrote what is no field value.
+    Invalid,
     /// The predicate on baggage does not allow their keys.
     NotAllowed,
 }

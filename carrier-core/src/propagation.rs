@@ -6,12 +6,13 @@ use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::global::get_text_map_propagator;
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry::trace::{TraceContextExt, TraceState};
 use smallvec::SmallVec;
 
 use crate::environment;
 use crate::injection::DropReason;
-use crate::names::BAGGAGE;
+use crate::names::{BAGGAGE, TRACESTATE, is_ours};
+use crate::read::MAX_REPETITIONS;
 use crate::settings::{BaggageFilter, Settings, Source};
 use crate::{
     AsExtractor, Existing, Extraction, Fields, Injection, Outcome, Propagation, Reason, Status,
@@ -130,12 +131,19 @@ impl Settings {
     ) -> Injection {
         let mut report = Injection::default();
         let mut fields = Fields::of(propagator);
-        if fields.names().any(|name| carrier.get_all(name).next().is_some()) {
-            report.existing = self.existing_span(propagator, carrier);
-            report.outcome = match (self.existing, &report.existing) {
-                (Existing::Keep, Some(_)) => Outcome::Kept,
-                (Existing::LeaveAlone, _) => Outcome::LeftAlone,
+        let is_reused = fields.names().any(|name| carrier.get_all(name).next().is_some());
+        if is_reused {
+            let mut found = self.read(propagator, carrier);
+            let is_valid = found.context.has_active_span();
+            report.outcome = match self.existing {
+                Existing::Keep if is_valid => Outcome::Kept,
+                Existing::LeaveAlone => Outcome::LeftAlone,
                 _ => Outcome::Nothing,
+            };
+            report.existing = match is_valid {
+                true => Some(found.context.span().span_context().clone()),
+                // In conflict: the last is the newest.
+                false => found.unused.pop(),
             };
             if report.outcome != Outcome::Nothing {
                 return report;
@@ -144,27 +152,20 @@ impl Settings {
         let (cx, dropped) = filtered(cx, self.baggage_out.as_ref());
         report.drop_members(BAGGAGE, dropped, DropReason::NotAllowed);
         propagator.inject_context(&cx, &mut fields);
-        if fields.is_empty() {
+        report_left_out(&cx, &fields, &mut report);
+        if fields.entries().len() == 0 && !is_reused {
             return report;
         }
-        if self.budget.apply(carrier, &mut fields, &mut report) {
-            report.written(&fields, |key, value| carrier.entry_size(key, value));
-        } else {
+        if !self.budget.apply(carrier, &mut fields, &mut report) {
             fields.unset_all();
             report.outcome = Outcome::NoRoom;
+        } else if fields.entries().len() == 0 {
+            report.outcome = Outcome::Removed;
+        } else {
+            report.written(&fields, |key, value| carrier.entry_size(key, value));
         }
         carrier.replace(fields);
         report
-    }
-
-    /// The valid span context that is in a message already, whatever the trust in who put it there.
-    fn existing_span<R: TextMapReader>(
-        &self,
-        propagator: &dyn TextMapPropagator,
-        reader: &R,
-    ) -> Option<SpanContext> {
-        let found = self.read(propagator, reader);
-        found.context.has_active_span().then(|| found.context.span().span_context().clone())
     }
 
     fn read_own<R: TextMapReader>(&self, propagator: &W3c, reader: &R) -> Extraction {
@@ -185,8 +186,11 @@ impl Settings {
                 status = Status::Valid;
             }
         } else if matches!(status, Status::Absent | Status::Valid) && context.baggage().is_empty() {
-            let mut fields = propagator.fields();
-            let unrecognised = fields.find(|field| reader.get_all(field).any(|value| !value.is_empty()));
+            // W3C's own fields have said what is wrong with them.
+            let mut fields = propagator.fields().filter(|field| !is_ours(field));
+            let holds_something =
+                |field: &str| reader.get_all(field).take(MAX_REPETITIONS).any(|value| !value.is_empty());
+            let unrecognised = fields.find(|field| holds_something(field));
             status = unrecognised.map_or(Status::Absent, |field| Status::Malformed {
                 field: crate::names::known(field),
                 reason: Reason::Unrecognised,
@@ -217,6 +221,23 @@ impl Settings {
         };
         found.context = filtered.unwrap_or(found.context);
         found
+    }
+}
+
+/// Reports the members that the propagator itself left out: over its limits, or not fit for a header.
+fn report_left_out(cx: &Context, fields: &Fields<'_>, report: &mut Injection) {
+    let mut left_out = |field, there: usize, reason| {
+        let written = fields.members(field);
+        if there > written && fields.replaces(field) {
+            report.drop_members(field, there - written, reason);
+        }
+    };
+    let limit_or_invalid = if fields.is_refused() { DropReason::Invalid } else { DropReason::Budget };
+    left_out(BAGGAGE, cx.baggage().len(), limit_or_invalid);
+    let span = cx.span();
+    let span = span.span_context();
+    if span.is_valid() && *span.trace_state() != TraceState::NONE {
+        left_out(TRACESTATE, span.trace_state().into_iter().len(), DropReason::Invalid);
     }
 }
 

@@ -53,6 +53,8 @@ impl<T> Single<T> {
 }
 
 /// Reads the one value of a field that must not be repeated, as `parse` understands it.
+///
+/// Copies that say the same are one, however they are written; a malformed copy says something else than a valid one.
 pub(crate) fn single<'a, R, T>(
     reader: &'a R,
     key: &'static str,
@@ -61,27 +63,23 @@ pub(crate) fn single<'a, R, T>(
 ) -> Single<T>
 where
     R: TextMapReader,
-    T: PartialEq,
+    T: PartialEq + Copy,
 {
     let mut found =
         Single { status: Status::Absent, value: None, index: 0, count: 0, unused: SmallVec::new() };
-    let mut first: Option<FieldValue<'a>> = None;
+    // The first copy that is not valid, and what is wrong with it.
+    let mut bad: Option<(FieldValue<'a>, Status)> = None;
+    let mut differ = false;
+    let mut over = false;
     for (index, value) in reader.get_all(key).enumerate() {
-        if index == MAX_REPETITIONS {
-            // What is not looked at may differ.
-            found.unused.extend(found.value.take());
-            found.status = Status::OverLimit { field: key.into() };
-            return found;
+        if index >= MAX_REPETITIONS {
+            over = true;
+            break;
         }
         if value.is_empty() {
             continue;
         }
         found.count += 1;
-        match first {
-            Some(first) if same(first, value) => continue,
-            Some(_) => found.status = Status::Conflicting { field: key.into() },
-            None => first = Some(value),
-        }
         let parsed = match value {
             FieldValue::Other(found) => Err(Status::WrongType { field: key.into(), found }),
             _ => parse(value.as_bytes().unwrap_or_default())
@@ -89,20 +87,34 @@ where
         };
         match parsed {
             Ok(value) => {
-                if found.status == Status::Absent {
-                    found.status = Status::Valid;
+                differ |= bad.is_some() || found.unused.iter().any(|other| *other != value);
+                if !found.unused.contains(&value) {
+                    found.unused.push(value);
                 }
+                found.value = Some(value);
                 found.index = found.count - 1;
-                let before = found.value.replace(value);
-                found.unused.extend(before);
             }
-            Err(doubt) if found.status == Status::Absent => found.status = doubt,
-            Err(_) => {}
+            Err(doubt) => {
+                differ |= found.value.is_some();
+                match &bad {
+                    Some((first, _)) => differ |= !same(*first, value),
+                    None => bad = Some((value, doubt)),
+                }
+            }
         }
     }
-    if found.is_conflict() && conflict == Conflict::Restart {
-        found.unused.extend(found.value.take());
+    if over || (differ && conflict == Conflict::Restart) {
+        // Beyond the limit copies may differ that nobody looked at.
+        found.value = None;
     }
+    found.unused.retain(|valid| Some(*valid) != found.value);
+    found.status = match bad {
+        _ if over => Status::OverLimit { field: key.into() },
+        _ if differ => Status::Conflicting { field: key.into() },
+        Some((_, doubt)) => doubt,
+        None if found.count > 0 => Status::Valid,
+        None => Status::Absent,
+    };
     found
 }
 
@@ -149,14 +161,16 @@ fn join<'a>(values: impl Iterator<Item = FieldValue<'a>>, key: &'static str) -> 
     let mut all: Option<Joined<'a>> = None;
     let mut room = MAX_FIELD_BYTES;
     for (index, value) in values.enumerate() {
+        if index >= MAX_REPETITIONS {
+            if let Some(all) = &mut all {
+                all.status = Status::OverLimit { field: key.into() };
+            }
+            break;
+        }
         if value.is_empty() {
             continue;
         }
         let all = all.get_or_insert(Joined { text: Cow::Borrowed(""), status: Status::Valid });
-        if index == MAX_REPETITIONS {
-            all.status = Status::OverLimit { field: key.into() };
-            break;
-        }
         let bytes = match value {
             FieldValue::Other(found) => {
                 all.status = Status::WrongType { field: key.into(), found };
@@ -237,6 +251,7 @@ mod tests {
     fn different_copies_are_none_where_the_trace_restarts_and_all_can_be_linked() {
         let both = || vec!["a".to_owned(), "b".to_owned()];
         assert_eq!(read(&["a", "b"], Conflict::Restart), ("conflicting", None, both()));
+        assert_eq!(read(&["a", "b", "b"], Conflict::Restart), ("conflicting", None, both()));
         assert_eq!(read(&["a", "bad"], Conflict::Restart), ("conflicting", None, vec!["a".to_owned()]));
     }
 
@@ -245,6 +260,8 @@ mod tests {
         let others = || vec!["a".to_owned()];
         assert_eq!(read(&["a", "b", "bad"], Conflict::Last), ("conflicting", used("b"), others()));
         assert_eq!(read(&["bad", "b"], Conflict::Last), ("conflicting", used("b"), vec![]));
+        assert_eq!(read(&["a", "b", "b"], Conflict::Last), ("conflicting", used("b"), others()));
+        assert_eq!(read(&["b", "a", "b"], Conflict::Last), ("conflicting", used("b"), others()));
     }
 
     #[test]
@@ -269,6 +286,10 @@ mod tests {
         };
         assert_eq!(with(&["1", "2"]), Some(("2".to_owned(), "valid")));
         assert_eq!(with(&["1"]), Some((String::new(), "malformed")));
+        let mut pairs = copies(&["a", "b", "bad"]);
+        pairs.extend(["1", "2", "3"].map(|list| ("list".to_owned(), list.to_owned())));
+        let parent = single(&pairs, "k", Conflict::Last, text);
+        assert_eq!(beside(&pairs, "list", &parent).unwrap().text, "2");
         assert_eq!(with(&[""]), None);
     }
 
@@ -276,6 +297,34 @@ mod tests {
     fn a_list_is_joined_in_order_without_its_empty_copies() {
         assert_eq!(joined(&copies(&["a=1", "", "b=2,c=3"]), "k").unwrap().text, "a=1,b=2,c=3");
         assert!(joined(&copies(&["", ""]), "k").is_none());
+    }
+
+    #[test]
+    fn of_a_list_the_first_copies_are_read_and_empty_ones_count() {
+        let mut many = vec!["a=1"; MAX_REPETITIONS];
+        many.extend(["", "b=2"]);
+        let many = copies(&many);
+        let joined = joined(&many, "k").unwrap();
+        assert_eq!(joined.status.label(), "over_limit");
+        assert_eq!(joined.text.split(',').filter(|member| *member == "b=2").count(), 0);
+    }
+
+    #[test]
+    fn endless_empty_copies_end_at_the_limit() {
+        struct Nulls(std::cell::Cell<usize>);
+        impl TextMapReader for Nulls {
+            fn keys(&self) -> impl Iterator<Item = &str> {
+                std::iter::empty()
+            }
+
+            fn get_all<'a>(&'a self, _: &str) -> impl Iterator<Item = FieldValue<'a>> {
+                std::iter::repeat(FieldValue::Null).inspect(|_| self.0.set(self.0.get() + 1))
+            }
+        }
+        let nulls = Nulls(Default::default());
+        assert!(joined(&nulls, "k").is_none());
+        assert_eq!(single(&nulls, "k", Conflict::Last, text).status.label(), "over_limit");
+        assert!(nulls.0.get() <= 2 * (MAX_REPETITIONS + 1), "{}", nulls.0.get());
     }
 
     #[test]

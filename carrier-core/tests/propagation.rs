@@ -1,12 +1,14 @@
 //! The choices that `Propagation` gives, with our own propagator and with others.
-#![cfg(feature = "testing")]
+#![cfg(all(feature = "testing", feature = "http"))]
 
 use std::collections::HashMap;
 
 use carrier_core::{
-    Budget, Conflict, DropReason, Existing, Outcome, Propagation, Trust, allow, testing, w3c,
+    Budget, Conflict, DropReason, Existing, FieldValue, Fields, Outcome, Propagation, TextMapCarrier,
+    TextMapReader, Trust, allow, testing, w3c,
 };
-use opentelemetry::baggage::BaggageExt;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::baggage::{BaggageExt, KeyValueMetadata};
 use opentelemetry::propagation::TextMapCompositePropagator;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
 use opentelemetry::{Context, KeyValue};
@@ -145,6 +147,13 @@ fn every_doubt_has_a_status_with_its_field() {
         ),
         (&[("traceparent", &parent('0'))], "malformed", "traceparent is malformed: its trace id is zero"),
         (&[("baggage", "k=v")], "valid", "a valid context"),
+        (&[("baggage", ",")], "absent", "no context"),
+        (&[("tracestate", "a=1")], "absent", "no context"),
+        (
+            &[("traceparent", &parent('a')), ("traceparent", "x")],
+            "conflicting",
+            "copies of traceparent differ",
+        ),
     ];
     // Our own is asked directly, others through a view; both must say the same.
     let composite = TextMapCompositePropagator::new(vec![Box::new(w3c())]);
@@ -184,6 +193,96 @@ fn the_stock_baggage_propagator_is_kept_within_w3cs_limits() {
     let baggage = value(&sent, "baggage").unwrap_or_default();
     assert!(baggage.len() <= 8_192 && baggage.ends_with("%A9"), "{}", baggage.len());
     assert_eq!(report.dropped()[0].members, 64 - baggage.split(',').count());
+}
+
+#[test]
+fn in_link_mode_the_senders_span_comes_first() {
+    let received = headers(&[("traceparent", &parent('a')), ("traceparent", &parent('b'))]);
+    let found = ours().trust(Trust::Link).conflict(Conflict::Last).build().inspect(&received);
+    let traces: Vec<_> = found.links().iter().map(|span| span.trace_id().to_string()).collect();
+    assert_eq!(traces, ["b".repeat(32), "a".repeat(32)]);
+}
+
+#[test]
+fn of_conflicting_contexts_that_are_there_the_newest_is_reported() {
+    let mut sent = headers(&[("traceparent", &parent('a')), ("traceparent", &parent('b'))]);
+    let report = ours().build().inject(&testing::remote_context(), &mut sent);
+    assert_eq!(report.existing().map(|old| old.trace_id().to_string()), Some("b".repeat(32)));
+}
+
+#[test]
+fn the_outcome_says_whether_anything_was_written_or_removed() {
+    let outcome = |cx: &Context, mut sent: Headers| ours().build().inject(cx, &mut sent).outcome();
+    assert_eq!(outcome(&Context::new(), headers(&[("user", "1")])), Outcome::Nothing);
+    assert_eq!(outcome(&Context::new(), headers(&[("tracestate", "a=1")])), Outcome::Removed);
+    assert_eq!(outcome(&testing::remote_context(), Headers::new()), Outcome::Written);
+}
+
+#[test]
+fn members_that_the_propagator_leaves_out_are_reported() {
+    let dropped = |builder: carrier_core::Builder, cx: &Context| {
+        let mut sent = Headers::new();
+        let report = builder.build().inject(cx, &mut sent);
+        assert!(sent.iter().all(|(_, value)| !value.is_empty()), "{sent:?}");
+        report
+            .dropped()
+            .iter()
+            .map(|dropped| (dropped.field.to_string(), dropped.members, dropped.reason))
+            .collect::<Vec<_>>()
+    };
+    let stock = || Propagation::builder().propagator(BaggagePropagator::new());
+    let too_long = with_baggage(&[("k", &"\u{e9}".repeat(3_000))]);
+    for builder in [ours(), stock()] {
+        assert_eq!(dropped(builder, &too_long), [("baggage".to_owned(), 1, DropReason::Budget)]);
+    }
+    let line_break = KeyValueMetadata::new("k", "v", "p\r\nq");
+    let broken = Context::new().with_baggage([line_break]);
+    assert_eq!(dropped(stock(), &broken), [("baggage".to_owned(), 1, DropReason::Invalid)]);
+    let state = TraceState::from_key_value([("a", "1"), ("b", "x\ny")]).unwrap_or_default();
+    let span = SpanContext::new(7.into(), 7.into(), TraceFlags::SAMPLED, true, state);
+    let cx = Context::new().with_remote_span_context(span);
+    assert_eq!(dropped(ours(), &cx), [("tracestate".to_owned(), 1, DropReason::Invalid)]);
+}
+
+/// A message that takes so many bytes, with so many in it that are no headers.
+struct Limited {
+    headers: Headers,
+    body: usize,
+    limit: usize,
+}
+
+impl TextMapReader for Limited {
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        TextMapReader::keys(&self.headers)
+    }
+
+    fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
+        self.headers.get_all(key)
+    }
+}
+
+impl TextMapCarrier for Limited {
+    fn replace(&mut self, fields: Fields<'_>) {
+        self.headers.replace(fields);
+    }
+
+    fn size_without(&self, fields: &Fields<'_>) -> usize {
+        let stay = self.headers.iter().filter(|(key, _)| !fields.replaces(key));
+        self.body + stay.map(|(key, value)| key.len() + value.len()).sum::<usize>()
+    }
+
+    fn size_limit(&self) -> Option<usize> {
+        Some(self.limit)
+    }
+}
+
+#[test]
+fn over_the_transports_limit_nothing_is_written_and_the_old_context_goes() {
+    let old = headers(&[("traceparent", &parent('a')), ("user", "1")]);
+    let mut message = Limited { headers: old, body: 40, limit: 100 };
+    let report = ours().build().inject(&testing::remote_context(), &mut message);
+    assert_eq!(report.outcome(), Outcome::NoRoom);
+    assert_eq!(message.headers, headers(&[("user", "1")]));
 }
 
 proptest! {
@@ -232,5 +331,56 @@ proptest! {
         let stock = Propagation::builder().propagator(TraceContextPropagator::new()).build();
         let span = |propagation: Propagation| propagation.extract(&received).span().span_context().clone();
         prop_assert_eq!(span(ours().build()), span(stock));
+    }
+
+    #[test]
+    fn a_transports_limit_is_never_crossed_by_us(
+        limit in 0usize..600, body in 0usize..400, budget in proptest::option::of(0usize..600),
+        state in proptest::collection::vec(("[a-z]{1,8}", "[a-z]{1,140}"), 0..5),
+        baggage in proptest::collection::hash_map("[a-z]{1,8}", "\\PC{0,40}", 0..5),
+        reused: bool,
+    ) {
+        let state = TraceState::from_key_value(state).unwrap_or_default();
+        let span = SpanContext::new(7.into(), 7.into(), TraceFlags::SAMPLED, true, state);
+        let baggage: Vec<_> = baggage.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
+        let cx = Context::new().with_remote_span_context(span).with_baggage(baggage);
+        let old = if reused { headers(&[("traceparent", &parent('a')), ("user", "1")]) } else { headers(&[("user", "1")]) };
+        let mut message = Limited { headers: old, body, limit };
+        let builder = match budget {
+            Some(bytes) => ours().budget(Budget::message(bytes)),
+            None => ours(),
+        };
+        let report = builder.build().inject(&cx, &mut message);
+        let size = message.size_without(&Fields::default());
+        prop_assert!(size <= budget.unwrap_or(limit).max(body + 5), "{size}");
+        prop_assert_eq!(value(&message.headers, "traceparent").is_some(), report.outcome() == Outcome::Written);
+        let fits = body + 5 + 66 <= budget.unwrap_or(limit);
+        prop_assert_eq!(report.outcome() == Outcome::Written, fits);
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_a_panic_on_both_paths_and_with_the_same_result(
+        fields in proptest::collection::vec(
+            ("traceparent|tracestate|baggage", proptest::collection::vec(any::<u8>(), 0..80)), 0..6),
+        nearly in "0[0-1]-[0-9a-f]{32}-[0-9a-f]{16}-0[0-3]",
+        list in "[a-z=,; %0-9]{0,40}",
+    ) {
+        let mut received = HeaderMap::new();
+        let strings = [("traceparent", nearly), ("tracestate", list.clone()), ("baggage", list)];
+        let strings = strings.map(|(key, value)| (key.to_owned(), value.into_bytes()));
+        for (key, bytes) in fields.into_iter().chain(strings) {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::from_bytes(&bytes)) {
+                received.append(name, value);
+            }
+        }
+        for conflict in [Conflict::Restart, Conflict::Last] {
+            let direct = ours().conflict(conflict).build().inspect(&received);
+            let view = Propagation::builder().propagator(TextMapCompositePropagator::new(vec![Box::new(w3c())])).conflict(conflict).build().inspect(&received);
+            prop_assert_eq!(direct.status(), view.status());
+            prop_assert_eq!(direct.links(), view.links());
+            let span = |cx: &Context| cx.span().span_context().clone();
+            prop_assert_eq!(span(direct.context()), span(view.context()));
+            prop_assert_eq!(direct.context().baggage().to_string().len(), view.context().baggage().to_string().len());
+        }
     }
 }

@@ -11,7 +11,9 @@ use crate::size;
 
 /// The headers of a received message, read; `None` is a message without headers.
 ///
-/// A key is looked up by name: the other headers are not walked, whatever their keys and values are.
+/// A key is looked up by name: the other headers are not walked, whatever their keys and values are. Only where there are
+/// several copies they are, once, and librdkafka shows a key up to its first NUL then: one of our names followed by a NUL
+/// counts as a copy.
 #[derive(Clone, Copy)]
 pub struct HeadersReader<'a>(pub Option<&'a BorrowedHeaders>);
 

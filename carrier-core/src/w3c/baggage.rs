@@ -82,7 +82,8 @@ pub(crate) fn read<R: TextMapReader>(reader: &R) -> Found {
     match joined(reader, BAGGAGE) {
         Some(list) => {
             let found = parse(&list.text);
-            Found { status: list.status.or(found.status), ..found }
+            let status = if list.status.is_doubtful() { list.status } else { found.status };
+            Found { status, ..found }
         }
         None => Found { status: Status::Absent, members: Vec::new() },
     }
@@ -95,19 +96,25 @@ pub(crate) fn status_of(text: &str) -> Status {
 
 type Member = (Key, (StringValue, BaggageMetadata));
 
-/// The good members, within the limits; a bad one is skipped alone.
+/// The good members, within the limits; a bad one is skipped alone, an empty one is none.
 fn parse(text: &str) -> Found {
-    let mut found = Found { status: Status::Valid, members: Vec::new() };
+    let mut found = Found { status: Status::Absent, members: Vec::new() };
     let mut room = MAX_BYTES;
     for member in text.split(',') {
-        if member.len() > room || found.members.len() == MAX_MEMBERS {
+        let fits = member.len() <= room;
+        room = room.saturating_sub(member.len() + 1);
+        if member.trim_matches(OWS).is_empty() {
+            continue;
+        }
+        if !fits || found.members.len() == MAX_MEMBERS {
             found.status = Status::OverLimit { field: BAGGAGE.into() };
             break;
         }
-        room = room.saturating_sub(member.len() + 1);
         match parse_member(member) {
-            Some(member) => found.members.push(member),
-            None if member.trim_matches(OWS).is_empty() => {}
+            Some(member) => {
+                found.members.push(member);
+                found.status = found.status.or(Status::Valid);
+            }
             None => found.status = Status::Malformed { field: BAGGAGE.into(), reason: Reason::Member },
         }
     }
@@ -243,6 +250,23 @@ mod tests {
         assert_eq!(values(&text).len(), 4);
         let encoded_too_long = Baggage::from_iter([(Key::from("a"), ("é".repeat(3_000).into(), "".into()))]);
         assert_eq!(format(&encoded_too_long), "");
+    }
+
+    #[test]
+    fn an_empty_member_is_none_and_no_doubt() {
+        let sixty_four = (0..64).map(|n| format!("k{n}=v,")).collect::<String>();
+        let label = |text: &str| parse(text).status.label();
+        assert_eq!((label(&sixty_four), label(&(sixty_four.clone() + "more=v"))), ("valid", "over_limit"));
+        assert_eq!((label(","), label(" "), label("a=1,,")), ("absent", "absent", "valid"));
+    }
+
+    #[test]
+    fn writing_stops_at_8192_bytes() {
+        let member =
+            |key: &'static str, value: usize| (Key::from(key), ("v".repeat(value).into(), "".into()));
+        let text = |last: usize| format(&Baggage::from_iter([member("a", 4_000), member("b", last)]));
+        assert_eq!(text(MAX_BYTES - 4_000 - 5).len(), MAX_BYTES);
+        assert_eq!(text(MAX_BYTES - 4_000 - 4).len(), 4_002);
     }
 
     #[test]

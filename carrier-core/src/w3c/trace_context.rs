@@ -73,10 +73,15 @@ impl TextMapPropagator for W3cTraceContext {
 /// What OpenTelemetry's own types lose on the way through a program, kept in the context.
 #[derive(Debug, Clone)]
 struct Received {
+    /// Whose it is; the invalid id is nobody's.
     trace_id: TraceId,
     /// The random flag, or nothing.
     random: TraceFlags,
     state: Option<WholeState>,
+}
+
+impl Received {
+    const NOTHING: Self = Self { trace_id: TraceId::INVALID, random: TraceFlags::NOT_SAMPLED, state: None };
 }
 
 /// A tracestate of which OpenTelemetry's type holds a part only.
@@ -104,6 +109,8 @@ impl Found {
         let cx = cx.with_remote_span_context(span);
         match self.received {
             Some(received) => cx.with_value(received),
+            // What an earlier message brought is not this one's, even in the same trace.
+            None if cx.get::<Received>().is_some() => cx.with_value(Received::NOTHING),
             None => cx,
         }
     }
@@ -208,6 +215,16 @@ mod tests {
         let cx = received("x@y@z=1,b=2");
         let state = cx.span().span_context().trace_state().insert("new", "n").unwrap();
         assert_eq!(sent(&child(&cx, 1, state))[TRACESTATE], "new=n,x@y@z=1,b=2");
+    }
+
+    #[test]
+    fn a_second_message_of_the_trace_does_not_get_the_members_of_the_first() {
+        let second = read(&headers("b=2"), Conflict::Restart).onto(&received("x@y@z=1"));
+        assert_eq!(sent(&second), headers("b=2"));
+        let mut without_random = headers("b=2");
+        without_random.insert(TRACEPARENT.to_owned(), PARENT.replace("-03", "-01"));
+        let second = read(&without_random, Conflict::Restart).onto(&received("x@y@z=1"));
+        assert_eq!(sent(&second), without_random);
     }
 
     #[test]

@@ -54,9 +54,13 @@ pub(crate) fn format(state: &TraceState) -> String {
 ///
 /// Members that are new or changed go to the left (W3C Trace Context, "Mutating the tracestate Field"); the others are as they came.
 pub(crate) fn merge(state: &TraceState, held: &TraceState, received: &str) -> String {
+    if state == held {
+        return received.to_owned();
+    }
+    let holds = |state: &TraceState, pair: (&str, &str)| state.into_iter().any(|other| other == pair);
     let mut text = String::new();
     let mut count = 0;
-    let changed = |(key, value): &(&str, &str)| held.get(key) != Some(*value);
+    let changed = |pair: &(&str, &str)| !holds(held, *pair);
     for (key, value) in
         state.into_iter().filter(changed).filter(|(key, value)| is_key(key) && is_value(value))
     {
@@ -64,8 +68,12 @@ pub(crate) fn merge(state: &TraceState, held: &TraceState, received: &str) -> St
         count += 1;
     }
     let kept = members(received).filter(|member| {
-        let key = member.split('=').next().unwrap_or(member);
-        held.get(key) == state.get(key)
+        let (key, value) = member.split_once('=').unwrap_or((member, ""));
+        match held.get(key) {
+            Some(_) => holds(state, (key, value)),
+            // What the type could not hold nobody could change, unless by a member of the same key.
+            None => state.get(key).is_none(),
+        }
     });
     for member in kept.take(MAX_MEMBERS.saturating_sub(count)) {
         push(&mut text, &[member]);
@@ -168,6 +176,15 @@ mod tests {
         assert_eq!(merge(&changed, &held, &received), format!("b=9,a=1,{BEYOND}"));
         let deleted = held.delete("a").unwrap();
         assert_eq!(merge(&deleted, &held, &received), format!("{BEYOND},b=2"));
+    }
+
+    #[test]
+    fn duplicates_that_came_in_go_on_and_no_more_are_made() {
+        let received = format!("a=1,a=2,{BEYOND}");
+        let held = parse(&received).unwrap().state;
+        assert_eq!(merge(&held, &held, &received), received);
+        let added = held.insert("new", "n").unwrap();
+        assert_eq!(merge(&added, &held, &received), format!("new=n,{received}"));
     }
 
     #[test]
