@@ -24,6 +24,8 @@ impl TextMapReader for FieldTableReader<'_> {
 /// A field table of one's own, written without a copy of it.
 ///
 /// Only where an old field must go and no new one comes is the table built anew: lapin's type cannot remove a key.
+/// The other properties are not known here and do not count against the frame; inject into `BasicProperties` where they are
+/// large.
 #[derive(Debug)]
 pub struct FieldTableCarrier<'a>(pub &'a mut FieldTable);
 

@@ -28,7 +28,8 @@ impl Budget {
 
     /// At most so many bytes of message, as the carrier's transport counts them, what the user put in included.
     ///
-    /// The adapters derive it from their client's settings.
+    /// The adapters derive it from their client's settings. A map or list does not know its message: there only the fields
+    /// that are written count.
     pub fn message(bytes: usize) -> Self {
         Self { added: None, message: Some(bytes) }
     }

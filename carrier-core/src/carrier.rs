@@ -69,6 +69,12 @@ impl<'a> From<&'a Cow<'_, str>> for FieldValue<'a> {
     }
 }
 
+impl<'a> From<&'a Vec<u8>> for FieldValue<'a> {
+    fn from(bytes: &'a Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
 impl<'a> From<&'a [u8]> for FieldValue<'a> {
     fn from(bytes: &'a [u8]) -> Self {
         Self::Bytes(bytes)

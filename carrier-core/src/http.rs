@@ -3,7 +3,7 @@
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 
-use crate::{FieldValue, Fields, Injection, TextMapCarrier, TextMapReader};
+use crate::{Extraction, FieldValue, Fields, Injection, Propagation, TextMapCarrier, TextMapReader};
 
 /// Writes the context into HTTP headers; with a context that has no span, the propagator's old fields are removed as well.
 ///
@@ -35,6 +35,26 @@ pub fn inject(cx: &Context, headers: &mut HeaderMap) -> Injection {
 /// ```
 pub fn extract(headers: &HeaderMap) -> Context {
     crate::extract(headers)
+}
+
+/// Writes the context into HTTP headers with a configuration of one's own, and says what was done.
+pub fn inject_with(propagation: &Propagation, cx: &Context, headers: &mut HeaderMap) -> Injection {
+    propagation.inject(cx, headers)
+}
+
+/// Reads the context that HTTP headers brought with a configuration of one's own.
+pub fn extract_with(propagation: &Propagation, headers: &HeaderMap) -> Context {
+    propagation.extract(headers)
+}
+
+/// Reads the context that HTTP headers brought, and says what was found.
+pub fn inspect(headers: &HeaderMap) -> Extraction {
+    crate::inspect(headers)
+}
+
+/// Reads the context that HTTP headers brought with a configuration of one's own, and says what was found.
+pub fn inspect_with(propagation: &Propagation, headers: &HeaderMap) -> Extraction {
+    propagation.inspect(headers)
 }
 
 impl TextMapReader for HeaderMap {

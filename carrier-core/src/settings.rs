@@ -116,7 +116,9 @@ impl Propagation {
 
     /// Sends nothing and reads nothing: messages stay as they are, contexts are empty.
     ///
-    /// For all messages of a program, or for those of one destination that must not get headers.
+    /// For the messages of one destination that must not get headers, given to the functions that take a `Propagation`; for
+    /// all messages of a program, given to every one of them, or with `OTEL_PROPAGATORS=none` where no propagator is
+    /// registered: the functions that take none follow the application.
     pub fn off() -> Self {
         Builder { source: Source::Off, ..Builder::new() }.build()
     }

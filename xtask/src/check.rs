@@ -10,6 +10,7 @@ use crate::{machine, run, signals};
 
 /// Runs every check, and returns 0 where all passed.
 pub(crate) fn check() -> anyhow::Result<u8> {
+    machine::provide_compilers()?;
     let mut failed = Vec::new();
     let mut one = |command: &mut Command| -> anyhow::Result<()> {
         let shown = run::name(command);

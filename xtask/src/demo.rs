@@ -12,6 +12,7 @@ const WITHOUT_AMQP: &str = "CARRIER_DEMO_WITHOUT_AMQP";
 
 /// Runs the example; its exit code is ours. Kafka is in the example's own process.
 pub(crate) fn demo(arguments: &[String]) -> anyhow::Result<u8> {
+    machine::provide_compilers()?;
     let run_id = Run::new();
     let mut example = machine::cargo();
     example.args(["run", "-p", "carrier-examples", "--bin", "handoff", "--"]).args(arguments);

@@ -121,3 +121,14 @@ pub(crate) fn provide(name: &str, packages: &[&str]) -> anyhow::Result<()> {
     ensure!(program(name).is_some(), "`{name}` is not there after installing {}", packages.join(" "));
     Ok(())
 }
+
+/// Provides what librdkafka is built with, which cargo cannot.
+///
+/// # Errors
+///
+/// Where it is not here and cannot be installed.
+pub(crate) fn provide_compilers() -> anyhow::Result<()> {
+    provide("cc", &["gcc", "libc6-dev"])?;
+    provide("c++", &["g++"])?;
+    provide("make", &["make"])
+}

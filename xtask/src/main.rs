@@ -37,9 +37,10 @@ Commands:
   brokers  Run RabbitMQ at 127.0.0.1:5672 and Kafka at 127.0.0.1:9092 until Ctrl-C.
   help     Print this text, as `--help` and `-h` do.
 
-What is missing is provided, and each step is announced before it is taken: Docker Engine is
-started, or installed first (Debian and Ubuntu, as root); each broker's image is pulled, or built
-from Debian's and Maven's packages where it cannot be pulled. Run again, nothing is done twice.
+What is missing is provided, and each step is announced before it is taken: compilers for librdkafka
+are installed; Docker Engine is started, or installed first (Debian and Ubuntu, as root); each broker's
+image is pulled, or built from Debian's and Maven's packages where it cannot be pulled. Run again,
+nothing is done twice.
 
 Environment:
   AMQP_URL               a RabbitMQ that already runs, such as amqp://guest:guest@127.0.0.1:5672/%2f

@@ -16,6 +16,7 @@ pub(crate) const LIBRARIES: [&str; 3] = ["carrier-core", "carrier-amqp", "carrie
 /// Runs the tests; the exit code is 0 where all passed and no container was left.
 pub(crate) fn test(arguments: &[String]) -> anyhow::Result<u8> {
     let began = Instant::now();
+    machine::provide_compilers()?;
     let run_id = Run::new();
     let mut environment = vec![(containers::VARIABLE, run_id.id().to_owned())];
     let engine_used = provide(&mut environment).context(
