@@ -90,8 +90,12 @@ impl Injection {
     }
 
     pub(crate) fn drop_members(&mut self, field: &'static str, members: usize, reason: DropReason) {
-        if members > 0 {
-            self.dropped.push(Dropped { field: field.into(), members, reason });
+        if members == 0 {
+            return;
+        }
+        match self.dropped.iter_mut().find(|dropped| dropped.field == field && dropped.reason == reason) {
+            Some(dropped) => dropped.members += members,
+            None => self.dropped.push(Dropped { field: field.into(), members, reason }),
         }
     }
 

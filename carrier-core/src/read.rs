@@ -88,9 +88,9 @@ where
         match parsed {
             Ok(value) => {
                 differ |= bad.is_some() || found.unused.iter().any(|other| *other != value);
-                if !found.unused.contains(&value) {
-                    found.unused.push(value);
-                }
+                // Each once, the newest last.
+                found.unused.retain(|other| *other != value);
+                found.unused.push(value);
                 found.value = Some(value);
                 found.index = found.count - 1;
             }

@@ -205,9 +205,12 @@ fn in_link_mode_the_senders_span_comes_first() {
 
 #[test]
 fn of_conflicting_contexts_that_are_there_the_newest_is_reported() {
-    let mut sent = headers(&[("traceparent", &parent('a')), ("traceparent", &parent('b'))]);
-    let report = ours().build().inject(&testing::remote_context(), &mut sent);
-    assert_eq!(report.existing().map(|old| old.trace_id().to_string()), Some("b".repeat(32)));
+    let [a, b] = ['a', 'b'].map(parent);
+    for (copies, newest) in [([&a, &a, &b], "b"), ([&a, &b, &a], "a")] {
+        let mut sent = headers(&copies.map(|copy| ("traceparent", &**copy)));
+        let report = ours().build().inject(&testing::remote_context(), &mut sent);
+        assert_eq!(report.existing().map(|old| old.trace_id().to_string()), Some(newest.repeat(32)));
+    }
 }
 
 #[test]

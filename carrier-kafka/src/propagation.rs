@@ -131,6 +131,7 @@ pub fn inspect_with<T: ExtractFrom + ?Sized>(propagation: &Propagation, message:
 #[cfg(test)]
 mod tests {
     use carrier_core::opentelemetry::Context;
+    use carrier_core::{Existing, Outcome};
     use proptest::prelude::*;
     use rdkafka::message::{Header, Headers};
 
@@ -252,6 +253,16 @@ mod tests {
         let null_behind =
             headers(&[("traceparent", Some(&a)), ("traceparent", Some(&b)), ("traceparent", None)]);
         assert_eq!(whose(&null_behind), Some('b'));
+    }
+
+    #[test]
+    fn of_two_contexts_in_a_record_the_last_is_one_to_keep() {
+        let (a, b) = (parent('a'), parent('b'));
+        let mut owned = headers(&[("traceparent", Some(&a)), ("traceparent", Some(&b))]);
+        let mut record = BaseRecord::<(), ()>::to("t").headers(owned.clone());
+        let (keep, cx) = (Propagation::builder().existing(Existing::Keep).build(), remote_context());
+        let reports = [inject_with(&keep, &cx, &mut owned), inject_with(&keep, &cx, &mut record)];
+        assert_eq!(reports.map(|report| report.outcome()), [Outcome::Kept; 2]);
     }
 
     #[test]

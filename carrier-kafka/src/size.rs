@@ -41,23 +41,4 @@ fn length(bytes: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_length_takes_a_byte_for_each_seven_bits_of_its_double() {
-        for (bytes, expected) in
-            [(0, 1), (1, 1), (63, 1), (64, 2), (8_191, 2), (8_192, 3), (1_048_575, 3), (1_048_576, 4)]
-        {
-            assert_eq!(length(bytes), expected, "{bytes}");
-        }
-    }
-
-    #[test]
-    fn the_budget_is_the_configurations() {
-        let mut config = ClientConfig::new();
-        assert_eq!(message_budget(&config), Budget::message(1_000_000));
-        config.set("message.max.bytes", "5000");
-        assert_eq!(message_budget(&config), Budget::message(5_000));
-    }
-}
+mod tests;

@@ -1,20 +1,23 @@
 //! A content header that is larger than the frame costs the connection; with a budget it is never larger.
 
+use carrier_amqp::testing::assert_carries;
 use carrier_amqp::{extract_with, frame_budget, inject_with};
-use carrier_core::{Outcome, Propagation, w3c};
+use carrier_core::{Budget, Outcome, Propagation, w3c};
 use carrier_tests::telemetry::{SPAN_ID, sampled_context};
-use carrier_tests::{RabbitMq, rabbitmq};
+use carrier_tests::{RabbitMq, rabbitmq, unique_name};
 use futures::StreamExt as _;
-use lapin::options::{BasicConsumeOptions, ConfirmSelectOptions};
+use lapin::message::Delivery;
+use lapin::options::{BasicConsumeOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPHardError};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Confirmation, Connection};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ErrorKind};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::propagation::TextMapCompositePropagator;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 
-use crate::support::{Queue, publish, within};
+use crate::support::{Queue, consumer, publish, table, text, within};
 
 /// The smallest frame that RabbitMQ 4.1 and later allow.
 const FRAME_MAX: u32 = 8_192;
@@ -107,10 +110,62 @@ async fn headers_of_the_users_that_nearly_fill_the_frame_are_published_without_a
 async fn the_common_frame_is_kept_without_a_setting() {
     let queue = Queue::new().await;
     let mut table = FieldTable::default();
-    table.insert("user".into(), AMQPValue::LongString("u".repeat(130_000).into()));
+    table.insert("user".into(), AMQPValue::LongString("u".repeat(129_500).into()));
     let mut properties = BasicProperties::default().with_headers(table);
     let report = carrier_amqp::inject(&heavy(), &mut properties);
     assert_eq!(report.fields().collect::<Vec<_>>(), ["traceparent", "tracestate", "baggage"]);
-    assert!(report.dropped()[0].members > 50, "{report:?}");
+    let dropped: usize = report.dropped().iter().map(|dropped| dropped.members).sum();
+    assert!(dropped > 50, "{report:?}");
     assert_eq!(publish(&queue.channel, "", &queue.name, properties, b"").await, Confirmation::Ack(None));
+}
+
+/// The frame of a message whose only property is headers, without those.
+const EMPTY: usize = 8 + 14 + 4;
+
+/// A message whose content header takes exactly so many bytes, all that the budget allows.
+fn filled(limit: usize, budget: Budget) -> BasicProperties {
+    let propagation = Propagation::builder().propagator(w3c()).budget(budget).build();
+    let ours = inject_with(&propagation, &sampled_context(), &mut FieldTable::default()).bytes();
+    let value = "u".repeat(limit - EMPTY - ours - 1 - "user".len() - 1 - 4);
+    let mut properties = BasicProperties::default().with_headers(table([("user", text(&value))]));
+    let report = inject_with(&propagation, &sampled_context(), &mut properties);
+    assert_eq!(report.bytes(), ours, "{report:?}");
+    properties
+}
+
+/// Publishes to a queue where every message expires and is dead-lettered, and receives it from there with small frames.
+async fn dead_lettered(properties: BasicProperties) -> (Connection, lapin::Result<Delivery>) {
+    let (connection, channel) = small_frames().await;
+    let dead = rabbitmq().await.declare_queue(&channel).await;
+    let waiting = unique_name("queue");
+    let exclusive = QueueDeclareOptions { exclusive: true, ..Default::default() };
+    let arguments = table([
+        ("x-message-ttl", AMQPValue::LongInt(1)),
+        ("x-dead-letter-exchange", text("")),
+        ("x-dead-letter-routing-key", text(&dead)),
+    ]);
+    channel.queue_declare(waiting.as_str().into(), exclusive, arguments).await.unwrap();
+    let (_publisher, publishing) = small_frames().await;
+    assert_eq!(publish(&publishing, "", &waiting, properties, b"").await, Confirmation::Ack(None));
+    let mut consumer = consumer(&channel, &dead).await;
+    let received = within("the dead letter", consumer.next()).await.unwrap();
+    (connection, received)
+}
+
+#[tokio::test]
+async fn a_message_that_fills_its_frame_is_received_after_it_was_dead_lettered() {
+    let properties = filled(FRAME_MAX as usize - 1_024, frame_budget(FRAME_MAX));
+    let (connection, received) = dead_lettered(properties).await;
+    assert_carries(&received.unwrap(), &sampled_context());
+    assert!(connection.status().connected());
+}
+
+#[tokio::test]
+async fn without_the_reserve_dead_lettering_costs_the_consumers_connection() {
+    let properties = filled(FRAME_MAX as usize, Budget::message(FRAME_MAX as usize));
+    let (connection, received) = dead_lettered(properties).await;
+    let error = received.unwrap_err();
+    let ErrorKind::ProtocolError(protocol) = error.kind() else { panic!("another error: {error:?}") };
+    assert_eq!(*protocol.kind(), AMQPErrorKind::Hard(AMQPHardError::FRAMEERROR));
+    assert!(!connection.status().connected());
 }

@@ -1,6 +1,6 @@
 //! Where a context is easily lost with `tracing` and `tokio`, and what keeps it. No broker: this is all after `extract`.
 
-use carrier_amqp::testing::{assert_carries_nothing, delivery};
+use carrier_amqp::testing::{assert_carries, assert_carries_nothing, delivery};
 use carrier_amqp::{extract, inject};
 use carrier_tests::telemetry::{Recorder, sampled_context};
 use lapin::BasicProperties;
@@ -10,6 +10,7 @@ use opentelemetry::trace::{SpanId, TraceContextExt as _};
 use opentelemetry_sdk::trace::SpanData;
 use tracing::{Instrument as _, Span, Subscriber, info_span, instrument};
 use tracing_opentelemetry::{OpenTelemetrySpanExt as _, SetParentError};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::support::register_propagator;
@@ -24,6 +25,11 @@ fn received() -> Context {
 fn without_activation(recorder: &Recorder) -> impl Subscriber + Send + Sync + use<> {
     let layer = tracing_opentelemetry::layer().with_tracer(recorder.tracer());
     tracing_subscriber::registry().with(layer.with_context_activation(false))
+}
+
+/// A subscriber that takes nothing below a warning, as with `RUST_LOG=warn`.
+fn warnings_only(recorder: &Recorder) -> impl Subscriber + Send + Sync + 'static {
+    recorder.subscriber().with(LevelFilter::WARN)
 }
 
 fn assert_continues_the_senders_trace(span: &SpanData) {
@@ -71,6 +77,30 @@ async fn the_parent_of_a_span_that_is_entered_cannot_be_set() {
     let result = entered.instrument(info_span!("entered")).await;
     assert!(matches!(result, Err(SetParentError::AlreadyStarted)), "{result:?}");
     assert_eq!(recorder.span("entered").parent_span_id, SpanId::INVALID);
+}
+
+#[tokio::test]
+async fn below_the_level_filter_an_instrumented_function_makes_no_span() {
+    let recorder = Recorder::new();
+    let _default = tracing::subscriber::set_default(warnings_only(&recorder));
+    publish(Context::current).with_context(received()).await;
+    assert_eq!(recorder.spans(), []);
+}
+
+#[tokio::test]
+async fn below_the_level_filter_the_parents_context_is_sent() {
+    let recorder = Recorder::new();
+    let _default = tracing::subscriber::set_default(warnings_only(&recorder));
+    let properties = publish(Context::current).with_context(received()).await;
+    assert_carries(&properties, &sampled_context());
+}
+
+#[tokio::test]
+async fn below_the_level_filter_no_context_is_sent_where_there_is_no_parent() {
+    register_propagator();
+    let recorder = Recorder::new();
+    let _default = tracing::subscriber::set_default(warnings_only(&recorder));
+    assert_carries_nothing(&publish(Context::current).await);
 }
 
 #[tokio::test]
