@@ -48,8 +48,8 @@ impl TextMapCarrier for PropertiesCarrier<'_> {
         size::content_header(self.0, fields)
     }
 
-    fn size_limit(&self) -> Option<usize> {
-        Some(size::COMMON_LIMIT)
+    fn size_limit(&self, size: usize) -> Option<usize> {
+        size::usual_limit(size)
     }
 }
 
@@ -91,6 +91,18 @@ mod tests {
         inject(&Context::new(), &mut properties);
         assert_carries_nothing(&properties);
         assert_eq!(*properties.headers(), Some(user));
+    }
+
+    #[test]
+    fn headers_over_the_common_frame_show_a_larger_one_and_get_their_trace() {
+        let mut user = FieldTable::default();
+        user.insert("user".into(), AMQPValue::LongString("u".repeat(200_000).into()));
+        let cx = remote_context();
+        let mut properties = BasicProperties::default().with_headers(user.clone());
+        inject(&cx, &mut properties);
+        assert_carries(&properties, &cx);
+        inject(&cx, &mut user);
+        assert_carries(&user, &cx);
     }
 
     #[test]

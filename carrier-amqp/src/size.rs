@@ -13,8 +13,11 @@ const COMMON_FRAME_MAX: usize = 131_072;
 /// 334 to 643 bytes with names of up to 60 characters.
 const DEAD_LETTER_RESERVE: usize = 1_024;
 
-/// The largest content header that fits the common frame, with what dead-lettering may add.
-pub(crate) const COMMON_LIMIT: usize = COMMON_FRAME_MAX - DEAD_LETTER_RESERVE;
+/// The limit of a content header of this size, where nobody said another one: the common frame, unless the header shows that
+/// the connection has a larger one.
+pub(crate) fn usual_limit(size: usize) -> Option<usize> {
+    (size <= COMMON_FRAME_MAX).then_some(COMMON_FRAME_MAX - DEAD_LETTER_RESERVE)
+}
 
 /// Type, channel and size in front of a frame, and the octet that ends it.
 const FRAME: usize = 8;
@@ -25,8 +28,9 @@ const CONTENT_HEADER: usize = 14;
 /// The [`Budget`] of a connection: the whole content header stays inside one frame, the user's own properties included.
 ///
 /// Take `frame_max` from `connection.configuration().frame_max()`; 0, for no limit, is the common 131,072 bytes. 1,024 bytes
-/// are left for what dead-lettering adds: enough for once, with names of up to 100 characters. The frame that counts in the end is the consumer's: where its connection has a
-/// smaller one than the publisher's, give that. Without a budget the common frame is assumed.
+/// are left for what dead-lettering adds: enough for once, with names of up to 100 characters. The frame that counts in the
+/// end is the consumer's: where its connection has a smaller one than the publisher's, give that. Without a budget the
+/// common frame is assumed, unless a header is larger without us already.
 ///
 /// A header that is larger closes the connection, since a content header cannot be split over frames (AMQP 0-9-1, section
 /// 2.3.5.2).

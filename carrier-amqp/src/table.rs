@@ -55,8 +55,8 @@ impl TextMapCarrier for FieldTableCarrier<'_> {
         size::content_header_of(self.0, fields)
     }
 
-    fn size_limit(&self) -> Option<usize> {
-        Some(size::COMMON_LIMIT)
+    fn size_limit(&self, size: usize) -> Option<usize> {
+        size::usual_limit(size)
     }
 }
 

@@ -55,8 +55,9 @@ impl Budget {
                 fields.unset(BAGGAGE);
             }
         }
-        let message = self.message.or_else(|| carrier.size_limit());
-        let room = message.map(|limit| limit.saturating_sub(carrier.size_without(fields)));
+        let there = carrier.size_without(fields);
+        let message = self.message.or_else(|| carrier.size_limit(there));
+        let room = message.map(|limit| limit.saturating_sub(there));
         let Some(limit) = room.into_iter().chain(self.added).min() else {
             return true;
         };
@@ -80,8 +81,8 @@ impl Budget {
             }
             report.drop_members(field, dropped, DropReason::Budget);
         }
-        // What is left is traceparent and fields that nobody may cut: over the budget they go, over the transport's own
-        // limit they would cost the message.
+        // What is left is traceparent and fields that nobody may cut. They are sent over what may be added, and not over
+        // what the message may be: that would cost the message.
         room.is_none_or(|room| size(fields) <= room)
     }
 }

@@ -136,8 +136,12 @@ pub trait TextMapCarrier: TextMapReader {
         0
     }
 
-    /// The most bytes that the transport takes, where the carrier knows a limit.
-    fn size_limit(&self) -> Option<usize> {
+    /// The most bytes that the transport takes where nobody set another limit; `None` where the carrier knows none.
+    ///
+    /// `size` is what [`size_without`](Self::size_without) found: a message that is already larger than the usual limit shows
+    /// that another one is set.
+    fn size_limit(&self, size: usize) -> Option<usize> {
+        let _ = size;
         None
     }
 }
@@ -183,7 +187,7 @@ impl<T: TextMapCarrier> TextMapCarrier for &mut T {
         (**self).size_without(fields)
     }
 
-    fn size_limit(&self) -> Option<usize> {
-        (**self).size_limit()
+    fn size_limit(&self, size: usize) -> Option<usize> {
+        (**self).size_limit(size)
     }
 }

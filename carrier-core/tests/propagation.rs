@@ -274,7 +274,7 @@ impl TextMapCarrier for Limited {
         self.body + stay.map(|(key, value)| key.len() + value.len()).sum::<usize>()
     }
 
-    fn size_limit(&self) -> Option<usize> {
+    fn size_limit(&self, _: usize) -> Option<usize> {
         Some(self.limit)
     }
 }

@@ -85,8 +85,8 @@ impl TextMapCarrier for HeadersCarrier<'_> {
         size::OVERHEAD + headers_without(Some(self.0.as_borrowed()), fields)
     }
 
-    fn size_limit(&self) -> Option<usize> {
-        Some(size::DEFAULT_LIMIT)
+    fn size_limit(&self, size: usize) -> Option<usize> {
+        size::usual_limit(size)
     }
 }
 

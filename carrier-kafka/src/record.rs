@@ -56,8 +56,8 @@ impl TextMapCarrier for RecordCarrier<'_> {
         size::OVERHEAD + self.body + headers_without(self.borrowed(), fields)
     }
 
-    fn size_limit(&self) -> Option<usize> {
-        Some(size::DEFAULT_LIMIT)
+    fn size_limit(&self, size: usize) -> Option<usize> {
+        size::usual_limit(size)
     }
 }
 
@@ -87,6 +87,14 @@ mod tests {
         assert_eq!(report.fields().collect::<Vec<_>>(), ["traceparent"]);
         assert_eq!(report.dropped()[0].field, "baggage");
         assert!(extract_with(&propagation, &record).baggage().is_empty());
+    }
+
+    #[test]
+    fn a_record_over_the_default_shows_a_larger_limit_and_gets_its_trace() {
+        let payload = "x".repeat(2_000_000);
+        let mut record = BaseRecord::<(), str>::to("t").payload(&payload);
+        let report = crate::inject(&heavy(), &mut record);
+        assert_eq!((report.outcome(), report.dropped().len()), (Outcome::Written, 0));
     }
 
     #[test]

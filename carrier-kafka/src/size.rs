@@ -12,7 +12,7 @@ pub(crate) const DEFAULT_LIMIT: usize = 1_000_000;
 /// The [`Budget`] of a producer: a record stays within its `message.max.bytes`, 1,000,000 where the configuration has none.
 ///
 /// librdkafka counts 36 bytes, key, payload and headers, and refuses a record that is larger. Without a budget the default
-/// is assumed. The broker's and the topic's own limits can be smaller; they are for batches, after compression.
+/// is assumed, unless a record is larger without us already. The broker's and the topic's own limits can be smaller; they are for batches, after compression.
 ///
 /// # Examples
 ///
@@ -26,6 +26,12 @@ pub(crate) const DEFAULT_LIMIT: usize = 1_000_000;
 pub fn message_budget(config: &ClientConfig) -> Budget {
     let limit = config.get("message.max.bytes").and_then(|bytes| bytes.trim().parse().ok());
     Budget::message(limit.unwrap_or(DEFAULT_LIMIT))
+}
+
+/// The limit of a record of this size, where nobody said another one: librdkafka's default, unless the record shows that
+/// the producer has a larger one.
+pub(crate) fn usual_limit(size: usize) -> Option<usize> {
+    (size <= DEFAULT_LIMIT).then_some(DEFAULT_LIMIT)
 }
 
 /// What one header adds: two lengths and the bytes.
