@@ -2,6 +2,8 @@
 
 #![allow(clippy::print_stderr, reason = "a program says in the terminal why it ends")]
 
+pub mod screen;
+
 use std::env;
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,8 +1,7 @@
 //! How wide the terminal is, and whether it takes colours.
 
-use std::env;
-use std::io::{IsTerminal as _, stdout};
-
+pub(crate) use carrier_examples::say;
+use carrier_examples::screen::takes_colours;
 use carrier_examples::variable;
 use terminal_size::terminal_size;
 
@@ -11,15 +10,6 @@ const NARROWEST: usize = 80;
 
 /// Beyond it the eye loses the row.
 const WIDEST: usize = 140;
-
-/// `println!` without its panic where nobody reads to the end, as in `handoff | head`.
-macro_rules! say {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($text)*);
-    }};
-}
-pub(crate) use say;
 
 #[derive(Clone, Copy)]
 pub(crate) enum Colour {
@@ -41,10 +31,7 @@ impl Screen {
     pub(crate) fn new() -> Self {
         let asked = variable("COLUMNS").and_then(|columns| columns.parse().ok());
         let width = asked.or_else(|| terminal_size().map(|(width, _)| width.0.into())).unwrap_or(100);
-        // https://no-color.org: set and not empty.
-        let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = env::var_os("TERM").is_some_and(|value| value == "dumb");
-        Self { width: width.clamp(NARROWEST, WIDEST), colours: stdout().is_terminal() && !plain && !dumb }
+        Self { width: width.clamp(NARROWEST, WIDEST), colours: takes_colours() }
     }
 
     /// Returns the text in a colour, or as it is.

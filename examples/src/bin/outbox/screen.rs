@@ -1,18 +1,8 @@
 //! Lines in the terminal, with colours where it takes them.
 
-use std::env;
-use std::io::{IsTerminal as _, stdout};
-
+pub(crate) use carrier_examples::say;
+use carrier_examples::screen::takes_colours;
 use opentelemetry::trace::TraceId;
-
-/// `println!` without its panic where nobody reads to the end, as in `outbox | head`.
-macro_rules! say {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($text)*);
-    }};
-}
-pub(crate) use say;
 
 #[derive(Clone, Copy)]
 pub(crate) enum Colour {
@@ -25,10 +15,7 @@ pub(crate) enum Colour {
 
 /// Returns the text in a colour, or as it is.
 pub(crate) fn paint(colour: Colour, text: &str) -> String {
-    // https://no-color.org: set and not empty.
-    let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let dumb = env::var_os("TERM").is_some_and(|value| value == "dumb");
-    if plain || dumb || !stdout().is_terminal() {
+    if !takes_colours() {
         return text.to_owned();
     }
     // Of the 256 colours, ones that can be read on black and on white.
