@@ -102,9 +102,27 @@ fn start() -> anyhow::Result<()> {
     let log = machine::state().join("dockerd.log");
     run::say("it does not run: starting it, detached from this command");
     fs::create_dir_all(machine::state()).context("cannot create the folder for its log")?;
-    let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-    // A session of its own, and nothing of ours inherited: it stays when this command ends, and nobody who
-    // reads this command's output waits for it.
+    for attempt in 1.. {
+        // One that was killed a moment ago is still there, dying.
+        PID_FILES.iter().try_for_each(|(file, program)| forget_dead(Path::new(file), program))?;
+        match launch(&log).and_then(|child| await_answer(Some(child), &log)) {
+            Err(_) if attempt < 5 && run::tail(&log).contains("pid file found") => {
+                thread::sleep(Duration::from_secs(1));
+            }
+            result => {
+                result?;
+                break;
+            }
+        }
+    }
+    run::say("it stays when this command ends; `kill $(cat /var/run/docker.pid)` stops it");
+    Ok(())
+}
+
+/// Starts dockerd in a session of its own with nothing of ours inherited: it stays when this command ends, and nobody who
+/// reads this command's output waits for it.
+fn launch(log: &Path) -> anyhow::Result<Child> {
+    let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut command = Command::new("setsid");
     command
         .arg(machine::program("dockerd").unwrap_or_else(|| "dockerd".into()))
@@ -113,10 +131,25 @@ fn start() -> anyhow::Result<()> {
         .stdout(file.try_clone()?)
         .stderr(file);
     run::say(&format!("$ {} >{} 2>&1 &", run::shown(&command), log.display()));
-    let child = command.spawn().context("cannot start dockerd")?;
-    await_answer(Some(child), &log)?;
-    run::say("it stays when this command ends; `kill $(cat /var/run/docker.pid)` stops it");
-    Ok(())
+    command.spawn().context("cannot start dockerd")
+}
+
+/// Where an engine writes which processes are its own.
+const PID_FILES: [(&str, &str); 2] =
+    [("/var/run/docker.pid", "dockerd"), ("/var/run/docker/containerd/containerd.pid", "containerd")];
+
+/// Removes the file of an engine that was killed: dockerd refuses to start beside it where another process has that id by
+/// now, or where the old one is dead and nobody has asked for its end.
+fn forget_dead(file: &Path, program: &str) -> anyhow::Result<()> {
+    let Ok(id) = fs::read_to_string(file) else { return Ok(()) };
+    // `id (name) state …`
+    let process = fs::read_to_string(format!("/proc/{}/stat", id.trim())).unwrap_or_default();
+    let (alive, dead) = (format!("({program}) "), format!("({program}) Z"));
+    if process.contains(&alive) && !process.contains(&dead) {
+        return Ok(());
+    }
+    run::say(&format!("removing {}, left by an engine that was killed", file.display()));
+    fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))
 }
 
 fn await_answer(mut daemon: Option<Child>, log: &Path) -> anyhow::Result<()> {
