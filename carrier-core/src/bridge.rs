@@ -8,8 +8,8 @@ use opentelemetry::trace::{SpanContext, TraceState};
 use smallvec::SmallVec;
 
 use crate::names::{BAGGAGE, TRACEPARENT, TRACESTATE};
-use crate::read::{Joined, MAX_KEYS, MAX_REPETITIONS, MAX_VALUE_BYTES, OWS, Single, beside, joined, single};
-use crate::w3c::{TraceParent, baggage_status, parse_tracestate};
+use crate::read::{Joined, MAX_KEYS, MAX_REPETITIONS, MAX_VALUE_BYTES, OWS, Single, joined, single};
+use crate::w3c::{TraceParent, baggage_status, read_tracestate};
 use crate::{Conflict, FieldValue, Fields, Reason, Status, TextMapCarrier, TextMapReader};
 
 /// Any [`TextMapReader`] as an OpenTelemetry [`Extractor`], so that every propagator can read it.
@@ -105,22 +105,11 @@ impl<'a, R: TextMapReader> AsExtractor<'a, R> {
 
     fn state(&self) -> &(Option<Cow<'a, str>>, Status) {
         self.tracestate.get_or_init(|| {
-            let parent = self.parent();
-            let list = match (parent.value, parent.is_conflict()) {
-                (None, _) => None,
-                (_, false) => joined(self.reader, TRACESTATE),
-                (_, true) => beside(self.reader, TRACESTATE, parent),
-            };
-            match list {
-                None => (None, Status::Absent),
-                Some(list) if matches!(list.status, Status::Valid | Status::OverLimit { .. }) => {
-                    match parse_tracestate(&list.text) {
-                        Ok(_) => (Some(list.text), list.status),
-                        Err(reason) => (None, Status::Malformed { field: TRACESTATE.into(), reason }),
-                    }
-                }
-                Some(list) => (None, list.status),
+            if self.parent().value.is_none() {
+                return (None, Status::Absent);
             }
+            let (state, status) = read_tracestate(self.reader, self.parent());
+            (state.map(|(text, _)| text), status)
         })
     }
 

@@ -19,7 +19,7 @@ pub use self::baggage::W3cBaggage;
 pub(crate) use self::baggage::{MAX_BYTES, MAX_MEMBERS, status_of as baggage_status};
 pub use self::trace_context::W3cTraceContext;
 pub(crate) use self::traceparent::TraceParent;
-pub(crate) use self::tracestate::parse as parse_tracestate;
+pub(crate) use self::tracestate::read as read_tracestate;
 
 use crate::names::{BAGGAGE, TRACEPARENT, TRACESTATE};
 use crate::{Conflict, Extraction, FromExtractor, Status, TextMapReader};

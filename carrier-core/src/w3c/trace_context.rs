@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::traceparent::TraceParent;
 use super::tracestate;
 use crate::names::{TRACEPARENT, TRACESTATE};
-use crate::read::{beside, joined, single};
+use crate::read::single;
 use crate::{Conflict, FromExtractor, Status, TextMapReader};
 
 const RANDOM: TraceFlags = TraceFlags::new(0x02);
@@ -124,22 +124,8 @@ pub(crate) fn read<R: TextMapReader>(reader: &R, conflict: Conflict) -> Found {
         // Without a valid traceparent tracestate is not even looked at.
         return Found { status: parent.status, span: None, unused, received: None };
     };
-    let list = match parent.is_conflict() {
-        false => joined(reader, TRACESTATE),
-        true => beside(reader, TRACESTATE, &parent),
-    };
-    let (state, doubt) = match list {
-        None => (None, Status::Valid),
-        // Beyond the limit whole members are left out, which is allowed; a copy that is no text is a bad member.
-        Some(list) if matches!(list.status, Status::Valid | Status::OverLimit { .. }) => {
-            match tracestate::parse(&list.text) {
-                Ok(state) => (Some(state), list.status),
-                Err(reason) => (None, Status::Malformed { field: TRACESTATE.into(), reason }),
-            }
-        }
-        Some(list) => (None, list.status),
-    };
-    let (held, raw) = state.map(|parsed| (parsed.state, parsed.raw)).unwrap_or_default();
+    let (state, doubt) = tracestate::read(reader, &parent);
+    let (held, raw) = state.map(|(_, parsed)| (parsed.state, parsed.raw)).unwrap_or_default();
     let random = value.flags & RANDOM;
     let received = (random == RANDOM || raw.is_some()).then(|| Received {
         trace_id: value.trace_id,

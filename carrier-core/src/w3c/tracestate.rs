@@ -1,9 +1,12 @@
 //! The `tracestate` header (W3C Trace Context level 2, "Tracestate Header").
 
+use std::borrow::Cow;
+
 use opentelemetry::trace::TraceState;
 
-use crate::Reason;
-use crate::read::OWS;
+use crate::names::TRACESTATE;
+use crate::read::{OWS, Single, beside, joined};
+use crate::{Reason, Status, TextMapReader};
 
 const MAX_MEMBERS: usize = 32;
 
@@ -14,6 +17,28 @@ pub(crate) struct Parsed {
     pub(crate) state: TraceState,
     /// The whole, where that type cannot hold all of it: its keys are those of level 1.
     pub(crate) raw: Option<String>,
+}
+
+/// Reads the header that goes with a valid traceparent: its text, what it says, and what is to be told of it.
+pub(crate) fn read<'a, R: TextMapReader, T>(
+    reader: &'a R,
+    parent: &Single<T>,
+) -> (Option<(Cow<'a, str>, Parsed)>, Status) {
+    let list = match parent.is_conflict() {
+        false => joined(reader, TRACESTATE),
+        true => beside(reader, TRACESTATE, parent),
+    };
+    match list {
+        None => (None, Status::Absent),
+        // Beyond the limit whole members are left out, which is allowed; a copy that is no text is a bad member.
+        Some(list) if matches!(list.status, Status::Valid | Status::OverLimit { .. }) => {
+            match parse(&list.text) {
+                Ok(parsed) => (Some((list.text, parsed)), list.status),
+                Err(reason) => (None, Status::Malformed { field: TRACESTATE.into(), reason }),
+            }
+        }
+        Some(list) => (None, list.status),
+    }
 }
 
 /// Reads a joined header, which is good or bad as a whole.
