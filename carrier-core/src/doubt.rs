@@ -11,9 +11,14 @@ const AT_MOST_ONE_IN: Duration = Duration::from_secs(1);
 
 static LIMIT: LazyLock<Limit> = LazyLock::new(Limit::default);
 
+/// Whether anybody listens for the event.
+pub(crate) fn is_heard() -> bool {
+    tracing::enabled!(target: "carrier", tracing::Level::DEBUG)
+}
+
 /// Emits an event of level debug, target `carrier`, at most one a second.
 pub(crate) fn tell(status: &Status) {
-    if !status.is_doubtful() || !tracing::enabled!(target: "carrier", tracing::Level::DEBUG) {
+    if !status.is_doubtful() || !is_heard() {
         return;
     }
     if let Some(suppressed) = LIMIT.take(Instant::now()) {

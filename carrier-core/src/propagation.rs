@@ -93,24 +93,46 @@ impl Propagation {
 
     /// Reads the context that a carrier brought; an empty context where there is none, or none to be trusted.
     pub fn extract<R: TextMapReader>(&self, reader: &R) -> Context {
-        self.inspect(reader).into_context()
+        self.find(reader, Report::for_the_event()).into_context()
     }
 
     /// Reads the context that a carrier brought, and says what was found.
     pub fn inspect<R: TextMapReader>(&self, reader: &R) -> Extraction {
+        self.find(reader, Report::Wanted)
+    }
+
+    fn find<R: TextMapReader>(&self, reader: &R, report: Report) -> Extraction {
         let settings = &*self.0;
         let found = match &settings.source {
             Source::Application => get_text_map_propagator(|propagator| {
-                is_used(propagator).then(|| settings.read(propagator, reader))
+                is_used(propagator).then(|| settings.read(propagator, reader, report))
             })
             .unwrap_or_else(|| settings.read_own(environment::propagator(), reader)),
-            Source::Own(propagator) => settings.read(&**propagator, reader),
+            Source::Own(propagator) => settings.read(&**propagator, reader, report),
             Source::W3c(w3c) => settings.read_own(w3c, reader),
             Source::Off => nothing(),
         };
         #[cfg(feature = "tracing")]
         crate::doubt::tell(&found.status);
         settings.trusted(found)
+    }
+}
+
+/// Whether somebody looks at what is said of a read: through another propagator it takes a second look at the fields.
+#[derive(Clone, Copy, PartialEq)]
+enum Report {
+    Wanted,
+    Unwanted,
+}
+
+impl Report {
+    /// `extract` gives none; the event of the feature `tracing` may want it.
+    fn for_the_event() -> Self {
+        #[cfg(feature = "tracing")]
+        if crate::doubt::is_heard() {
+            return Self::Wanted;
+        }
+        Self::Unwanted
     }
 }
 
@@ -133,7 +155,7 @@ impl Settings {
         let mut fields = Fields::of(propagator);
         let is_reused = fields.names().any(|name| carrier.get_all(name).next().is_some());
         if is_reused {
-            let mut found = self.read(propagator, carrier);
+            let mut found = self.read(propagator, carrier, Report::Wanted);
             let is_valid = found.context.has_active_span();
             report.outcome = match self.existing {
                 Existing::Keep if is_valid => Outcome::Kept,
@@ -172,7 +194,12 @@ impl Settings {
         propagator.read(&Context::new(), reader, self.conflict.unwrap_or(reader.conflict()))
     }
 
-    fn read<R: TextMapReader>(&self, propagator: &dyn TextMapPropagator, reader: &R) -> Extraction {
+    fn read<R: TextMapReader>(
+        &self,
+        propagator: &dyn TextMapPropagator,
+        reader: &R,
+        report: Report,
+    ) -> Extraction {
         let view = AsExtractor::with_conflict(reader, self.conflict.unwrap_or(reader.conflict()));
         let empty = Context::new();
         let context = {
@@ -180,6 +207,9 @@ impl Settings {
             let _guard = empty.clone().attach();
             propagator.extract_with_context(&empty, &view)
         };
+        if report == Report::Unwanted {
+            return Extraction { context, ..nothing() };
+        }
         let (mut status, unused) = view.status(|field| propagator.fields().any(|declared| declared == field));
         if context.has_active_span() {
             if status == Status::Absent {
