@@ -128,6 +128,22 @@ fn the_conflict_setting_overrides_the_carriers_default() {
 }
 
 #[test]
+fn beside_conflicting_contexts_tracestate_goes_with_the_one_that_is_used_or_with_none() {
+    let both = [("traceparent", parent('a')), ("traceparent", parent('b'))];
+    let pairs = both.each_ref().map(|(key, value)| (*key, &**value));
+    let composite = TextMapCompositePropagator::new(vec![Box::new(w3c())]);
+    for builder in [ours(), Propagation::builder().propagator(composite)] {
+        let propagation = builder.conflict(Conflict::Last).build();
+        let state = |lists: &[(&str, &str)]| {
+            let cx = propagation.extract(&headers(&[&pairs, lists].concat()));
+            cx.span().span_context().trace_state().header()
+        };
+        assert_eq!(state(&[("tracestate", "v=a"), ("tracestate", "v=b")]), "v=b");
+        assert_eq!(state(&[("tracestate", "v=a")]), "");
+    }
+}
+
+#[test]
 fn every_doubt_has_a_status_with_its_field() {
     type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
     let cases: &[Case<'_>] = &[
