@@ -27,7 +27,7 @@ impl<'p> Fields<'p> {
     /// What `propagator` writes for a context: nothing yet, and all its fields to be removed.
     pub(crate) fn of(propagator: &'p dyn TextMapPropagator) -> Self {
         Self {
-            names: propagator.fields().filter(|name| is_ours(name) || is_token(name)).collect(),
+            names: propagator.fields().filter(|name| is_writable(name)).collect(),
             entries: SmallVec::new(),
             refused: false,
         }
@@ -97,7 +97,7 @@ impl<'p> Fields<'p> {
 
 impl Injector for Fields<'_> {
     fn set(&mut self, key: &str, value: String) {
-        if !(is_ours(key) || is_token(key)) || !is_field_value(&value) {
+        if !is_writable(key) || !is_field_value(&value) {
             self.refused |= !value.is_empty();
             return;
         }
@@ -111,6 +111,11 @@ impl Injector for Fields<'_> {
         };
         self.entries.push((key, value));
     }
+}
+
+/// Whether a header may have this name.
+pub(crate) fn is_writable(key: &str) -> bool {
+    is_ours(key) || is_token(key)
 }
 
 /// A token of RFC 9110, section 5.6.2.

@@ -6,11 +6,12 @@ use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::global::get_text_map_propagator;
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{TraceContextExt, TraceState};
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 use smallvec::SmallVec;
 
 use crate::environment;
 use crate::injection::DropReason;
+use crate::fields::is_writable;
 use crate::names::{BAGGAGE, TRACESTATE, is_ours};
 use crate::read::MAX_REPETITIONS;
 use crate::settings::{BaggageFilter, Settings, Source};
@@ -80,14 +81,23 @@ impl Propagation {
     /// As [`inject`], with this configuration.
     pub fn inject<C: TextMapCarrier>(&self, cx: &Context, carrier: &mut C) -> Injection {
         let settings = &*self.0;
-        match &settings.source {
-            Source::Application => get_text_map_propagator(|propagator| {
-                is_used(propagator).then(|| settings.inject(propagator, cx, carrier))
-            })
-            .unwrap_or_else(|| settings.inject(environment::propagator(), cx, carrier)),
-            Source::Own(propagator) => settings.inject(&**propagator, cx, carrier),
-            Source::W3c(w3c) => settings.inject(w3c, cx, carrier),
-            Source::Off => Injection::default(),
+        self.with_propagator(|propagator| {
+            let survey = settings.survey(propagator, carrier);
+            settings.inject(propagator, survey, cx, carrier)
+        })
+        .unwrap_or_default()
+    }
+
+    /// Calls `then` with the propagator that writes; `None` where propagation is off.
+    fn with_propagator<T>(&self, mut then: impl FnMut(&dyn TextMapPropagator) -> T) -> Option<T> {
+        match &self.0.source {
+            Source::Application => {
+                get_text_map_propagator(|propagator| is_used(propagator).then(|| then(propagator)))
+                    .or_else(|| Some(then(environment::propagator())))
+            }
+            Source::Own(propagator) => Some(then(&**propagator)),
+            Source::W3c(w3c) => Some(then(w3c)),
+            Source::Off => None,
         }
     }
 
@@ -118,6 +128,15 @@ impl Propagation {
     }
 }
 
+/// What is in a carrier before an injection.
+#[derive(Debug, Default)]
+struct Survey {
+    is_reused: bool,
+    existing: Option<SpanContext>,
+    /// What becomes of the message where nothing is to be written.
+    outcome: Outcome,
+}
+
 /// Whether somebody looks at what is said of a read: through another propagator it takes a second look at the fields.
 #[derive(Clone, Copy, PartialEq)]
 enum Report {
@@ -145,32 +164,41 @@ fn nothing() -> Extraction {
 }
 
 impl Settings {
-    fn inject<C: TextMapCarrier>(
-        &self,
-        propagator: &dyn TextMapPropagator,
-        cx: &Context,
-        carrier: &mut C,
-    ) -> Injection {
-        let mut report = Injection::default();
-        let mut fields = Fields::of(propagator);
-        let is_reused = fields.names().any(|name| carrier.get_all(name).next().is_some());
-        if is_reused {
+    /// What of the propagator's fields is in a carrier, and what that means for an injection.
+    fn survey<R: TextMapReader>(&self, propagator: &dyn TextMapPropagator, carrier: &R) -> Survey {
+        let is_there = |name: &str| is_writable(name) && carrier.get_all(name).next().is_some();
+        let mut survey = Survey { is_reused: propagator.fields().any(is_there), ..Survey::default() };
+        if survey.is_reused {
             let mut found = self.read(propagator, carrier, Report::Wanted);
             let is_valid = found.context.has_active_span();
-            report.outcome = match self.existing {
+            survey.outcome = match self.existing {
                 Existing::Keep if is_valid => Outcome::Kept,
                 Existing::LeaveAlone => Outcome::LeftAlone,
                 _ => Outcome::Nothing,
             };
-            report.existing = match is_valid {
+            survey.existing = match is_valid {
                 true => Some(found.context.span().span_context().clone()),
                 // In conflict: the last is the newest.
                 false => found.unused.pop(),
             };
-            if report.outcome != Outcome::Nothing {
-                return report;
-            }
         }
+        survey
+    }
+
+    fn inject<C: TextMapCarrier>(
+        &self,
+        propagator: &dyn TextMapPropagator,
+        survey: Survey,
+        cx: &Context,
+        carrier: &mut C,
+    ) -> Injection {
+        let is_reused = survey.is_reused;
+        let mut report = Injection::default();
+        (report.existing, report.outcome) = (survey.existing, survey.outcome);
+        if report.outcome != Outcome::Nothing {
+            return report;
+        }
+        let mut fields = Fields::of(propagator);
         let (cx, dropped) = filtered(cx, self.baggage_out.as_ref());
         report.drop_members(BAGGAGE, dropped, DropReason::NotAllowed);
         propagator.inject_context(&cx, &mut fields);
