@@ -15,6 +15,8 @@ mod fields;
 #[cfg(feature = "http")]
 pub mod http;
 mod injection;
+#[cfg(feature = "instrumentation")]
+pub mod instrumentation;
 mod maps;
 mod names;
 mod propagation;

@@ -10,8 +10,8 @@ use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 use smallvec::SmallVec;
 
 use crate::environment;
-use crate::injection::DropReason;
 use crate::fields::is_writable;
+use crate::injection::DropReason;
 use crate::names::{BAGGAGE, TRACESTATE, is_ours};
 use crate::read::MAX_REPETITIONS;
 use crate::settings::{BaggageFilter, Settings, Source};
@@ -88,6 +88,33 @@ impl Propagation {
         .unwrap_or_default()
     }
 
+    /// What is in a carrier already; `None` where propagation is off.
+    #[cfg(feature = "instrumentation")]
+    pub(crate) fn survey<R: TextMapReader>(&self, carrier: &R) -> Option<Survey> {
+        self.with_propagator(|propagator| self.0.survey(propagator, carrier))
+    }
+
+    /// [`inject`](Self::inject) behind a [`survey`](Self::survey) of the same carrier.
+    #[cfg(feature = "instrumentation")]
+    pub(crate) fn inject_surveyed<C: TextMapCarrier>(
+        &self,
+        survey: Survey,
+        cx: &Context,
+        carrier: &mut C,
+    ) -> Injection {
+        let mut survey = Some(survey);
+        self.with_propagator(|propagator| {
+            self.0.inject(propagator, survey.take().unwrap_or_default(), cx, carrier)
+        })
+        .unwrap_or_default()
+    }
+
+    /// [`inspect`](Self::inspect) without the status, which costs a second look through another propagator.
+    #[cfg(feature = "instrumentation")]
+    pub(crate) fn links<R: TextMapReader>(&self, reader: &R) -> Extraction {
+        self.find(reader, Report::for_the_event())
+    }
+
     /// Calls `then` with the propagator that writes; `None` where propagation is off.
     fn with_propagator<T>(&self, mut then: impl FnMut(&dyn TextMapPropagator) -> T) -> Option<T> {
         match &self.0.source {
@@ -130,11 +157,24 @@ impl Propagation {
 
 /// What is in a carrier before an injection.
 #[derive(Debug, Default)]
-struct Survey {
+pub(crate) struct Survey {
     is_reused: bool,
     existing: Option<SpanContext>,
     /// What becomes of the message where nothing is to be written.
     outcome: Outcome,
+}
+
+#[cfg(feature = "instrumentation")]
+impl Survey {
+    /// The valid span context that is there.
+    pub(crate) fn existing(&self) -> Option<&SpanContext> {
+        self.existing.as_ref()
+    }
+
+    /// Whether an injection will write.
+    pub(crate) fn is_open(&self) -> bool {
+        self.outcome == Outcome::Nothing
+    }
 }
 
 /// Whether somebody looks at what is said of a read: through another propagator it takes a second look at the fields.
@@ -314,7 +354,7 @@ fn filtered<'a>(cx: &'a Context, allowed: Option<&BaggageFilter>) -> (Cow<'a, Co
 }
 
 /// A context with the baggage of another, and without its span: never one with an invalid span, which samplers drop.
-fn baggage_alone(cx: &Context) -> Context {
+pub(crate) fn baggage_alone(cx: &Context) -> Context {
     let baggage: Baggage = cx.baggage().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     match baggage.is_empty() {
         true => Context::new(),

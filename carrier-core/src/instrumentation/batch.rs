@@ -1,0 +1,140 @@
+//! A batch that is processed: one span, and a link to each message's sender.
+
+use opentelemetry::trace::Link;
+use opentelemetry::{Context, KeyValue};
+
+use super::age::Age;
+use super::incoming::valid_span;
+use super::live::{Beginning, Live, Operation};
+use super::relation::Chosen;
+use super::tracer::gather;
+use super::{Ambient, Details, Handled, Incoming, Instrumentation, Process, Received, attribute};
+use crate::TextMapReader;
+
+impl Instrumentation {
+    /// Starts the span of a batch that is processed: a trace of its own with a link to each message's sender.
+    ///
+    /// `common` is what all messages share; of `messages` each has its headers, what is known of it alone, and the
+    /// attributes of its link. Attributes of the batch are asked from `details` where the span is recorded.
+    pub fn process_batch<R, D>(
+        &self,
+        common: super::Destination,
+        messages: impl IntoIterator<Item = (R, Incoming, D)>,
+        details: impl FnOnce(&mut Details<'_>),
+    ) -> Batch
+    where
+        R: TextMapReader,
+        D: FnOnce(&mut Details<'_>),
+    {
+        let ambient = Context::current();
+        if ambient.is_telemetry_suppressed() {
+            let contexts = messages.into_iter().map(|(reader, ..)| self.propagation.extract(&reader));
+            let contexts = contexts.map(|cx| cx.with_telemetry_suppressed()).collect();
+            let context = Context::new().with_telemetry_suppressed();
+            return Batch { contexts, process: Process::new(&self.shared, context, None, None, false) };
+        }
+        let began = Beginning::now();
+        let mut links = Links { links: Vec::new(), most: self.shared.max_links, left_out: 0 };
+        let mut contexts = Vec::new();
+        let mut ages = Vec::new();
+        let mut counted = 0;
+        let around = valid_span(&ambient);
+        let parent = match self.shared.ambient {
+            Ambient::Parent if around.is_some() => ambient.clone(),
+            _ => Context::new(),
+        };
+        // First, so that a large batch does not leave it out.
+        if self.shared.ambient == Ambient::Link {
+            links.links.extend(around.map(Link::with_context));
+        }
+        for (reader, message, details) in messages {
+            let age = Age::of(message.sent_at, began.at);
+            let found = self.read(&reader);
+            let received = Received { redelivered: message.redelivered, age: age.waited() };
+            if self.relation.of(&received) != Chosen::Nothing {
+                let sender = valid_span(&found.context).or_else(|| found.links().first().cloned());
+                if let Some(sender) = sender {
+                    links.add(sender, || gather(details));
+                }
+            }
+            contexts.push(found.into_context());
+            ages.push(age);
+            counted += u64::from(!message.is_counted);
+        }
+        let (messages, left_out) = (contexts.len(), links.left_out);
+        let live = Live::start(
+            &self.shared,
+            Operation::process(),
+            common,
+            began,
+            &parent,
+            || links.links,
+            |span| {
+                span.set(attribute::MESSAGING_BATCH_MESSAGE_COUNT, as_i64(messages));
+                if left_out > 0 {
+                    span.set(attribute::BATCH_UNLINKED, as_i64(left_out));
+                }
+                details(span);
+            },
+        );
+        live.consumed(counted, Age::Unknown);
+        for age in ages {
+            live.consumed(0, age);
+        }
+        Batch { contexts, process: Process::new(&self.shared, live.context.clone(), None, Some(live), false) }
+    }
+}
+
+/// Links up to a limit, and how many were too many.
+struct Links {
+    links: Vec<Link>,
+    most: usize,
+    left_out: usize,
+}
+
+impl Links {
+    fn add(&mut self, to: opentelemetry::trace::SpanContext, attributes: impl FnOnce() -> Vec<KeyValue>) {
+        if self.links.len() < self.most {
+            self.links.push(Link::new(to, attributes(), 0));
+        } else {
+            self.left_out += 1;
+        }
+    }
+}
+
+fn as_i64(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// A batch that is processed: owns its span, and ends it exactly once.
+#[derive(Debug)]
+pub struct Batch {
+    contexts: Vec<Context>,
+    process: Process,
+}
+
+impl Batch {
+    /// The context that each message brought, in order: its sender's span and its baggage.
+    pub fn contexts(&self) -> &[Context] {
+        &self.contexts
+    }
+
+    /// The context of the handler, in which the batch's span is the current one. It has no message's baggage.
+    pub fn context(&self) -> &Context {
+        self.process.context()
+    }
+
+    /// Runs the handler of the whole batch: see [`Process::run`].
+    pub async fn run<F>(&self, handler: F) -> F::Output
+    where
+        F: Future,
+        F::Output: Handled,
+    {
+        self.process.run(handler).await
+    }
+
+    /// The handler failed: see [`Process::fail`].
+    pub fn fail(&self, failure: super::Failure) {
+        self.process.fail(failure);
+    }
+}

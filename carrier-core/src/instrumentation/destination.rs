@@ -1,0 +1,196 @@
+//! Where a message goes to or comes from, as spans and metrics name it.
+
+use std::borrow::Cow;
+
+use opentelemetry::{KeyValue, StringValue};
+
+use super::attribute;
+
+/// Where a message goes to or comes from.
+///
+/// # Examples
+///
+/// ```
+/// use carrier_core::instrumentation::Destination;
+///
+/// let topic = Destination::new("orders");
+/// // Of many names only the template is fit for a metric, and for the name of a span.
+/// let reply = Destination::new("replies.17").template("replies.{client}").temporary();
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a destination is given to an operation"]
+pub struct Destination {
+    name: Option<StringValue>,
+    on_metrics: OnMetrics,
+    template: Option<StringValue>,
+    partition: Option<StringValue>,
+    temporary: bool,
+    anonymous: bool,
+}
+
+/// What a metric calls a destination: only what has few values.
+#[derive(Debug, Clone)]
+enum OnMetrics {
+    TheName,
+    Another(StringValue),
+    Nothing,
+}
+
+impl Destination {
+    /// A destination of this name, `messaging.destination.name`, of which there are few enough to tell them apart on metrics.
+    ///
+    /// A name that is used again and again is cheapest as an `Arc<str>`.
+    pub fn new(name: impl Into<StringValue>) -> Self {
+        Self { name: Some(name.into()), ..Self::none() }
+    }
+
+    /// No destination in particular: an operation on several.
+    pub fn none() -> Self {
+        Self {
+            name: None,
+            on_metrics: OnMetrics::TheName,
+            template: None,
+            partition: None,
+            temporary: false,
+            anonymous: false,
+        }
+    }
+
+    /// What metrics call it instead of its name; `None` where there are too many of its kind.
+    pub fn on_metrics(self, name: Option<impl Into<StringValue>>) -> Self {
+        let on_metrics = match name {
+            Some(name) => OnMetrics::Another(name.into()),
+            None => OnMetrics::Nothing,
+        };
+        Self { on_metrics, ..self }
+    }
+
+    /// `messaging.destination.template`: what many destinations have in common, for the name of the span and for metrics.
+    pub fn template(self, template: impl Into<StringValue>) -> Self {
+        Self { template: Some(template.into()), ..self }
+    }
+
+    /// `messaging.destination.partition.id`.
+    pub fn partition(self, id: impl Into<StringValue>) -> Self {
+        Self { partition: Some(id.into()), ..self }
+    }
+
+    /// It may not be there any more once its messages are processed: `messaging.destination.temporary`.
+    pub fn temporary(self) -> Self {
+        Self { temporary: true, ..self }
+    }
+
+    /// Its name was made up by the broker: `messaging.destination.anonymous`.
+    pub fn anonymous(self) -> Self {
+        Self { anonymous: true, ..self }
+    }
+
+    pub(super) fn has_partition(&self) -> bool {
+        self.partition.is_some()
+    }
+
+    /// The name of a span: the operation and what it is done to (messaging spans, "Span name").
+    ///
+    /// A temporary or anonymous destination is left out, since there would be as many names.
+    pub(super) fn span_name(&self, operation: &'static str) -> Cow<'static, str> {
+        let name = self.name.as_ref().filter(|_| !self.temporary && !self.anonymous);
+        match self.template.as_ref().or(name) {
+            Some(name) => {
+                let name = name.as_str();
+                let mut text = String::with_capacity(operation.len() + 1 + name.len());
+                text.push_str(operation);
+                text.push(' ');
+                text.push_str(name);
+                text.into()
+            }
+            None => operation.into(),
+        }
+    }
+
+    /// What samplers may want to know of it.
+    pub(super) fn at_start(&self, attributes: &mut Vec<KeyValue>) {
+        let known = [
+            (attribute::MESSAGING_DESTINATION_NAME, &self.name),
+            (attribute::MESSAGING_DESTINATION_TEMPLATE, &self.template),
+            (attribute::MESSAGING_DESTINATION_PARTITION_ID, &self.partition),
+        ];
+        attributes.extend(known.into_iter().filter_map(pair));
+    }
+
+    /// What else there is to know of it.
+    pub(super) fn details(&self, details: &mut super::Details<'_>) {
+        if self.temporary {
+            details.set(attribute::MESSAGING_DESTINATION_TEMPORARY, true);
+        }
+        if self.anonymous {
+            details.set(attribute::MESSAGING_DESTINATION_ANONYMOUS, true);
+        }
+    }
+
+    /// What of it has few values (messaging metrics: the name "if and only if known to have low cardinality").
+    pub(super) fn for_metrics(&self, attributes: &mut Vec<KeyValue>) {
+        // With a template the name is known to be one of many.
+        let is_one_of_many = self.template.is_some() || self.temporary || self.anonymous;
+        let name = match &self.on_metrics {
+            _ if self.template.is_some() => None,
+            OnMetrics::TheName => self.name.clone().filter(|_| !is_one_of_many),
+            OnMetrics::Another(name) => Some(name.clone()),
+            OnMetrics::Nothing => None,
+        };
+        let known = [
+            (attribute::MESSAGING_DESTINATION_NAME, &name),
+            (attribute::MESSAGING_DESTINATION_TEMPLATE, &self.template),
+            (attribute::MESSAGING_DESTINATION_PARTITION_ID, &self.partition),
+        ];
+        attributes.extend(known.into_iter().filter_map(pair));
+    }
+}
+
+fn pair((key, value): (&'static str, &Option<StringValue>)) -> Option<KeyValue> {
+    value.clone().map(|value| KeyValue::new(key, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on_metrics(destination: &Destination) -> Vec<(String, String)> {
+        let mut attributes = Vec::new();
+        destination.for_metrics(&mut attributes);
+        attributes.into_iter().map(|pair| (pair.key.to_string(), pair.value.to_string())).collect()
+    }
+
+    fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_span_is_named_after_its_operation_and_destination() {
+        assert_eq!(Destination::new("orders").span_name("send"), "send orders");
+        assert_eq!(Destination::none().span_name("commit"), "commit");
+    }
+
+    #[test]
+    fn a_template_names_the_span_and_stands_for_the_name_on_metrics() {
+        let many = Destination::new("replies.17").template("replies.{client}").temporary();
+        assert_eq!(many.span_name("process"), "process replies.{client}");
+        assert_eq!(on_metrics(&many), owned(&[("messaging.destination.template", "replies.{client}")]));
+    }
+
+    #[test]
+    fn what_is_temporary_or_anonymous_is_in_no_name_and_on_no_metric() {
+        for many in [Destination::new("q").temporary(), Destination::new("q").anonymous()] {
+            assert_eq!(many.span_name("process"), "process");
+            assert_eq!(on_metrics(&many), []);
+        }
+    }
+
+    #[test]
+    fn metrics_have_a_name_of_their_own_where_one_is_given() {
+        let queue = Destination::new("exchange:key:queue").on_metrics(Some("exchange:queue")).partition("3");
+        let expected =
+            [("messaging.destination.name", "exchange:queue"), ("messaging.destination.partition.id", "3")];
+        assert_eq!(on_metrics(&queue), owned(&expected));
+        assert_eq!(on_metrics(&Destination::new("x").on_metrics(None::<String>)), []);
+    }
+}

@@ -1,0 +1,120 @@
+//! What is known of a message that is processed, and where its span belongs.
+
+use std::time::SystemTime;
+
+use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
+use smallvec::SmallVec;
+
+use super::age::Age;
+use super::relation::Chosen;
+use super::{Ambient, Destination, Instrumentation, Received};
+use crate::propagation::baggage_alone;
+use crate::{Extraction, TextMapReader};
+
+/// What is known of a message that is processed, beside its headers.
+#[derive(Debug, Clone)]
+#[must_use = "a message is given to `process`"]
+pub struct Incoming {
+    pub(super) destination: Destination,
+    pub(super) sent_at: Option<SystemTime>,
+    pub(super) redelivered: bool,
+    pub(super) is_counted: bool,
+    pub(super) is_settled: bool,
+}
+
+impl Incoming {
+    /// A message from a destination.
+    pub fn new(destination: Destination) -> Self {
+        Self { destination, sent_at: None, redelivered: false, is_counted: false, is_settled: false }
+    }
+
+    /// When it was sent, as the broker or the producer stamped it: for the time in the queue.
+    pub fn sent_at(self, sent_at: Option<SystemTime>) -> Self {
+        Self { sent_at, ..self }
+    }
+
+    /// It was given out before.
+    pub fn redelivered(self, redelivered: bool) -> Self {
+        Self { redelivered, ..self }
+    }
+
+    /// It was counted as consumed when it was received, and is not counted again.
+    pub fn already_counted(self) -> Self {
+        Self { is_counted: true, ..self }
+    }
+
+    /// It is to be settled, which ends its span: see [`Process::settle`](super::Process::settle).
+    pub fn to_be_settled(self) -> Self {
+        Self { is_settled: true, ..self }
+    }
+}
+
+/// Where a process span belongs.
+pub(super) struct Place {
+    /// The context that the span is started in; with the message's baggage.
+    pub(super) parent: Context,
+    pub(super) links: SmallVec<[SpanContext; 2]>,
+    /// The span that sent the message, whatever it is to the process span.
+    pub(super) creation: Option<SpanContext>,
+}
+
+impl Place {
+    pub(super) fn links(&self) -> Vec<Link> {
+        self.links.iter().cloned().map(Link::with_context).collect()
+    }
+}
+
+impl Instrumentation {
+    /// What a message brought, without a report of how well it was.
+    pub(super) fn read<R: TextMapReader>(&self, reader: &R) -> Extraction {
+        self.propagation.links(reader)
+    }
+
+    /// Where the process span of one message belongs ("Message creation context as parent of 'Process' span").
+    pub(super) fn place<R: TextMapReader>(
+        &self,
+        reader: &R,
+        ambient: &Context,
+        redelivered: bool,
+        age: Age,
+    ) -> Place {
+        let found = self.read(reader);
+        let sender = valid_span(&found.context);
+        let creation = sender.clone().or_else(|| found.links().first().cloned());
+        let mut links: SmallVec<[SpanContext; 2]> = SmallVec::new();
+        let chosen = self.relation.of(&Received { redelivered, age: age.waited() });
+        if chosen != Chosen::Nothing {
+            links.extend(sender);
+            links.extend(found.links().iter().cloned());
+        }
+        let around = valid_span(ambient);
+        let parent = match (self.shared.ambient, chosen) {
+            (Ambient::Parent, _) if around.is_some() => with_baggage_of(ambient, &found.context),
+            (_, Chosen::Parent) => found.into_context(),
+            _ => baggage_alone(&found.context),
+        };
+        if self.shared.ambient == Ambient::Link {
+            links.extend(around.filter(|around| !links.contains(around)));
+        }
+        Place { parent, links, creation }
+    }
+}
+
+pub(super) fn valid_span(cx: &Context) -> Option<SpanContext> {
+    let span = cx.span();
+    Some(span.span_context()).filter(|span| span.is_valid()).cloned()
+}
+
+/// The ambient context, where the message's baggage is added to its own.
+fn with_baggage_of(ambient: &Context, message: &Context) -> Context {
+    let (own, brought) = (ambient.baggage(), message.baggage());
+    if brought.is_empty() {
+        return ambient.clone();
+    }
+    let entries = own.iter().chain(brought.iter());
+    ambient.with_baggage(
+        entries.map(|(key, value)| (key.clone(), value.clone())).collect::<opentelemetry::baggage::Baggage>(),
+    )
+}

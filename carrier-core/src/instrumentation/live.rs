@@ -1,0 +1,222 @@
+//! An operation that is under way: its span, its clock, and the one place where both end.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use opentelemetry::trace::{Link, SpanBuilder, SpanKind, Status, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue, StringValue};
+
+use super::metrics::Duration;
+use super::settings::Shared;
+use super::{Destination, Details, Failure, attribute, tracer};
+
+/// What kind of operation it is ("Operation types").
+#[derive(Debug, Clone)]
+pub(super) struct Operation {
+    pub(super) name: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) span_kind: SpanKind,
+    pub(super) duration: Duration,
+    pub(super) is_consumers: bool,
+}
+
+impl Operation {
+    pub(super) const fn send(carries_its_own_context: bool) -> Self {
+        let span_kind = match carries_its_own_context {
+            true => SpanKind::Producer,
+            false => SpanKind::Client,
+        };
+        Self { name: "send", kind: "send", span_kind, duration: Duration::Operation, is_consumers: false }
+    }
+
+    pub(super) const fn process() -> Self {
+        Self {
+            name: "process",
+            kind: "process",
+            span_kind: SpanKind::Consumer,
+            duration: Duration::Process,
+            is_consumers: true,
+        }
+    }
+
+    pub(super) const fn receive() -> Self {
+        Self {
+            name: "receive",
+            kind: "receive",
+            span_kind: SpanKind::Client,
+            duration: Duration::Operation,
+            is_consumers: true,
+        }
+    }
+
+    pub(super) const fn settle(name: &'static str) -> Self {
+        Self {
+            name,
+            kind: "settle",
+            span_kind: SpanKind::Client,
+            duration: Duration::Operation,
+            is_consumers: true,
+        }
+    }
+}
+
+/// When an operation began, on both clocks: one says when, the other how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Beginning {
+    pub(super) at: SystemTime,
+    clock: Instant,
+}
+
+impl Beginning {
+    /// Now.
+    pub fn now() -> Self {
+        Self { at: SystemTime::now(), clock: Instant::now() }
+    }
+}
+
+pub(super) struct Live {
+    shared: Arc<Shared>,
+    operation: Operation,
+    destination: Destination,
+    began: Beginning,
+    pub(super) context: Context,
+    is_recording: bool,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let span = self.context.span();
+        f.debug_struct("Live")
+            .field("operation", &self.operation.name)
+            .field("span", span.span_context())
+            .field("is_recording", &self.is_recording)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// Starts a span below `parent`, or none where the parent says that it would not be recorded.
+    pub(super) fn start(
+        shared: &Arc<Shared>,
+        operation: Operation,
+        destination: Destination,
+        began: Beginning,
+        parent: &Context,
+        links: impl FnOnce() -> Vec<Link>,
+        details: impl FnOnce(&mut Details<'_>),
+    ) -> Self {
+        let (context, is_recording) = if shared.skip_unsampled && is_unsampled(parent) {
+            (parent.clone(), false)
+        } else {
+            let builder = SpanBuilder {
+                span_kind: Some(operation.span_kind.clone()),
+                name: destination.span_name(operation.name),
+                start_time: Some(began.at),
+                attributes: Some(at_start(shared, &operation, &destination)),
+                links: Some(links()),
+                ..SpanBuilder::default()
+            };
+            let mut rest = Some(details);
+            let started = shared.tracer.start(builder, parent, &mut |span| {
+                if let Some(id) = &shared.client_id {
+                    span.set(attribute::MESSAGING_CLIENT_ID, id.clone());
+                }
+                destination.details(span);
+                if let Some(rest) = rest.take() {
+                    rest(span);
+                }
+            });
+            (started.context, started.is_recording)
+        };
+        Self { shared: Arc::clone(shared), operation, destination, began, context, is_recording }
+    }
+
+    /// Adds to the span what became known later, where it is recorded.
+    pub(super) fn details(&self, details: impl FnOnce(&mut Details<'_>)) {
+        if self.is_recording {
+            tracer::set(&self.context, details);
+        }
+    }
+
+    /// From now on the partition is known, also to metrics.
+    pub(super) fn partition(&mut self, id: StringValue) {
+        if self.destination.has_partition() {
+            return; // An SDK keeps both where an attribute is set twice.
+        }
+        if self.is_recording {
+            let key = attribute::MESSAGING_DESTINATION_PARTITION_ID;
+            tracer::set(&self.context, |span| span.set(key, id.clone()));
+        }
+        let destination = std::mem::replace(&mut self.destination, Destination::none());
+        self.destination = destination.partition(id);
+    }
+
+    /// Counts messages as consumed, and how long one was in the queue.
+    pub(super) fn consumed(&self, messages: u64, age: super::age::Age) {
+        let Some(instruments) = &self.shared.instruments else { return };
+        let attributes = self.for_metrics(None);
+        let without_type = &attributes[1..];
+        if messages > 0 {
+            instruments.consumed(messages, without_type);
+        }
+        instruments.waited(age, &attributes[2..]);
+    }
+
+    /// Ends the span and records how long it took: the same on both.
+    pub(super) fn end(self, failure: Option<Failure>) {
+        let took = self.began.clock.elapsed();
+        let failure = failure.map(Failure::into_parts);
+        if let Some(instruments) = &self.shared.instruments {
+            let attributes = self.for_metrics(failure.as_ref().map(|(error_type, _)| error_type.clone()));
+            let without_type = &attributes[1..];
+            match self.operation.duration {
+                Duration::Process => instruments.took(Duration::Process, took.as_secs_f64(), without_type),
+                Duration::Operation => instruments.took(Duration::Operation, took.as_secs_f64(), &attributes),
+            }
+            if self.operation.kind == "send" {
+                instruments.sent(without_type);
+            }
+        }
+        if self.is_recording {
+            let span = self.context.span();
+            if let Some((error_type, description)) = failure {
+                span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error_type));
+                span.set_status(Status::Error { description });
+            }
+            span.end_with_timestamp(self.began.at + took);
+        }
+    }
+
+    /// The operation's type first and its name second: some metrics have neither.
+    fn for_metrics(&self, error_type: Option<Cow<'static, str>>) -> Vec<KeyValue> {
+        let mut attributes = Vec::with_capacity(10);
+        attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, self.operation.kind));
+        attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_NAME, self.operation.name));
+        attributes.extend(self.shared.common.iter().cloned());
+        if self.operation.is_consumers {
+            attributes.extend(self.shared.consumer_group.clone());
+        }
+        self.destination.for_metrics(&mut attributes);
+        attributes.extend(error_type.map(|error_type| KeyValue::new(attribute::ERROR_TYPE, error_type)));
+        attributes
+    }
+}
+
+/// What samplers may want ("SHOULD be provided at span creation time").
+fn at_start(shared: &Shared, operation: &Operation, destination: &Destination) -> Vec<KeyValue> {
+    let mut attributes = Vec::with_capacity(9);
+    attributes.extend(shared.common.iter().cloned());
+    attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_NAME, operation.name));
+    attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, operation.kind));
+    destination.at_start(&mut attributes);
+    if operation.is_consumers {
+        attributes.extend(shared.consumer_group.clone());
+    }
+    attributes
+}
+
+fn is_unsampled(parent: &Context) -> bool {
+    let span = parent.span();
+    span.span_context().is_valid() && !span.span_context().is_sampled()
+}
