@@ -138,7 +138,19 @@ impl Propagation {
         self.find(reader, Report::Wanted)
     }
 
+    /// The span that a carrier brought, trusted or not.
+    #[cfg(feature = "instrumentation")]
+    pub(crate) fn sender<R: TextMapReader>(&self, reader: &R) -> Option<SpanContext> {
+        let found = self.read(reader, Report::Unwanted);
+        let span = found.context.span();
+        Some(span.span_context()).filter(|span| span.is_valid()).cloned()
+    }
+
     fn find<R: TextMapReader>(&self, reader: &R, report: Report) -> Extraction {
+        self.0.trusted(self.read(reader, report))
+    }
+
+    fn read<R: TextMapReader>(&self, reader: &R, report: Report) -> Extraction {
         let settings = &*self.0;
         let found = match &settings.source {
             Source::Application => get_text_map_propagator(|propagator| {
@@ -151,7 +163,7 @@ impl Propagation {
         };
         #[cfg(feature = "tracing")]
         crate::doubt::tell(&found.status);
-        settings.trusted(found)
+        found
     }
 }
 

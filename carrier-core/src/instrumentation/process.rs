@@ -143,6 +143,11 @@ impl Process {
         });
     }
 
+    /// Whether there is a span to end, or a duration to record.
+    pub fn is_live(&self) -> bool {
+        self.state().live.is_some()
+    }
+
     /// Whether [`settle`](Self::settle) was called.
     pub fn is_settled(&self) -> bool {
         self.state().settlement.is_some()
@@ -154,7 +159,7 @@ impl Process {
     pub fn settling(
         &self,
         operation: &'static str,
-        destination: super::Destination,
+        destination: impl FnOnce() -> super::Destination,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Settling {
         let is_wanted = self.shared.settle_spans && !self.context.is_telemetry_suppressed();
@@ -162,7 +167,7 @@ impl Process {
             let links = || self.creation.clone().map(Link::with_context).into_iter().collect();
             let operation = Operation::settle(operation);
             let began = Beginning::now();
-            Live::start(&self.shared, operation, destination, began, &self.context, links, details)
+            Live::start(&self.shared, operation, destination(), began, &self.context, links, details)
         }))
     }
 
@@ -265,14 +270,14 @@ impl Instrumentation {
     pub fn settle(
         &self,
         operation: &'static str,
-        destination: super::Destination,
+        destination: impl FnOnce() -> super::Destination,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Settling {
         let current = Context::current();
         let is_wanted = self.shared.settle_spans && !current.is_telemetry_suppressed();
         Settling(is_wanted.then(|| {
             let (operation, began) = (Operation::settle(operation), Beginning::now());
-            Live::start(&self.shared, operation, destination, began, &current, Vec::new, details)
+            Live::start(&self.shared, operation, destination(), began, &current, Vec::new, details)
         }))
     }
 }

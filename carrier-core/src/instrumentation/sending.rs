@@ -5,7 +5,7 @@ use opentelemetry::{Context, StringValue};
 
 use super::live::{Beginning, Live, Operation};
 use super::{Destination, Details, Failure, Instrumentation};
-use crate::{Injection, Outcome, TextMapCarrier};
+use crate::{Injection, Outcome, TextMapCarrier, TextMapReader};
 
 impl Instrumentation {
     /// Starts the span of one message that is sent, and writes its context into the message.
@@ -43,6 +43,16 @@ impl Instrumentation {
             _ => None,
         };
         Sending { carried, injection, live: Some(live) }
+    }
+}
+
+impl Instrumentation {
+    /// Whether a message carries this span, whoever is trusted to have sent it.
+    ///
+    /// For a message that comes back: that it is the one that was sent.
+    pub fn carries<R: TextMapReader>(&self, reader: &R, span: &SpanContext) -> bool {
+        let found = self.propagation.sender(reader);
+        found.is_some_and(|found| found.trace_id() == span.trace_id() && found.span_id() == span.span_id())
     }
 }
 
