@@ -3,6 +3,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+#[cfg(feature = "instrumentation")]
+pub mod instrumentation;
 mod message;
 mod propagation;
 mod properties;
@@ -13,6 +15,8 @@ pub mod testing;
 
 pub use {carrier_core, lapin, opentelemetry};
 
+#[cfg(feature = "instrumentation")]
+pub use self::instrumentation::Instrumentation;
 pub use self::message::ExtractFrom;
 pub use self::propagation::{InjectInto, extract, extract_with, inject, inject_with, inspect, inspect_with};
 pub use self::properties::PropertiesCarrier;

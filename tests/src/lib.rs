@@ -40,6 +40,7 @@
 mod container;
 mod kafka;
 mod own;
+pub mod picture;
 mod rabbitmq;
 mod reaper;
 pub mod telemetry;

@@ -73,6 +73,11 @@ impl Instrumentation {
         Self { propagation, ..self.clone() }
     }
 
+    /// Whether settlements have spans.
+    pub fn has_settle_spans(&self) -> bool {
+        self.shared.settle_spans
+    }
+
     /// The same with another [`Relation`], for a consumer that is not like the others.
     pub fn with_relation(&self, relation: Relation) -> Self {
         Self { relation, ..self.clone() }

@@ -1,0 +1,221 @@
+//! How often a message was tried before, as far as the broker tells.
+
+use carrier_core::instrumentation::Details;
+use lapin::message::Delivery;
+use lapin::types::{AMQPValue, FieldTable};
+
+use super::attribute;
+
+/// How often a message was given out and dead-lettered before, read from what the broker put into it.
+///
+/// # Examples
+///
+/// ```
+/// use carrier_amqp::instrumentation::Redelivery;
+/// use carrier_amqp::lapin::message::Delivery;
+///
+/// /// Whether to try again, or to give up.
+/// fn is_worth_it(delivery: &Delivery) -> bool {
+///     Redelivery::of(delivery).attempts() < 5
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Redelivery<'a> {
+    /// The flag of the delivery: it was given out before.
+    pub redelivered: bool,
+    /// `x-delivery-count`, by quorum queues: how often a delivery failed.
+    pub delivery_count: Option<u64>,
+    /// `x-acquired-count`, by quorum queues: how often it was handed to a consumer.
+    pub acquired_count: Option<u64>,
+    /// How often it was dead-lettered, over all queues and reasons; 0 where it never was.
+    pub deaths: u64,
+    /// The queue that dead-lettered it first.
+    pub first_death_queue: Option<&'a str>,
+    /// Why it was dead-lettered first: `rejected`, `expired`, `maxlen`, `delivery_limit`.
+    pub first_death_reason: Option<&'a str>,
+}
+
+impl<'a> Redelivery<'a> {
+    /// What a delivery tells; whatever is of another type than the broker gives it counts as absent.
+    pub fn of(delivery: &'a Delivery) -> Self {
+        let redelivered = delivery.redelivered;
+        let Some(headers) = delivery.properties.headers() else {
+            return Self { redelivered, ..Self::default() };
+        };
+        let deaths = Deaths::of(headers);
+        Self {
+            redelivered,
+            delivery_count: count(headers, "x-delivery-count"),
+            acquired_count: count(headers, "x-acquired-count"),
+            deaths: deaths.count,
+            first_death_queue: text(headers, "x-first-death-queue").or(deaths.first_queue),
+            first_death_reason: text(headers, "x-first-death-reason").or(deaths.first_reason),
+        }
+    }
+
+    /// How often it was tried before, at least: failed deliveries and dead-letterings together, and one where all that is
+    /// known is that it was given out before.
+    pub fn attempts(&self) -> u64 {
+        let known = self.delivery_count.unwrap_or(0).saturating_add(self.deaths);
+        known.max(u64::from(self.redelivered))
+    }
+
+    pub(super) fn details(&self, details: &mut Details<'_>) {
+        let integer = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        if self.redelivered {
+            details.set(attribute::REDELIVERED, true);
+        }
+        if let Some(count) = self.delivery_count {
+            details.set(attribute::DELIVERY_COUNT, integer(count));
+        }
+        if let Some(count) = self.acquired_count {
+            details.set(attribute::ACQUIRED_COUNT, integer(count));
+        }
+        if self.deaths > 0 {
+            details.set(attribute::DEATH_COUNT, integer(self.deaths));
+        }
+        if let Some(queue) = self.first_death_queue {
+            details.set(attribute::DEATH_FIRST_QUEUE, queue.to_owned());
+        }
+        if let Some(reason) = self.first_death_reason {
+            details.set(attribute::DEATH_FIRST_REASON, reason.to_owned());
+        }
+    }
+}
+
+/// What the array `x-death` says: an entry for each queue and reason, the most recent first.
+#[derive(Default)]
+struct Deaths<'a> {
+    count: u64,
+    first_queue: Option<&'a str>,
+    first_reason: Option<&'a str>,
+}
+
+/// A queue and a reason make an entry, so nobody honest has more.
+const MAX_ENTRIES: usize = 128;
+
+impl<'a> Deaths<'a> {
+    fn of(headers: &'a FieldTable) -> Self {
+        let Some(AMQPValue::FieldArray(entries)) = headers.inner().get("x-death") else {
+            return Self::default();
+        };
+        let tables = entries.as_slice().iter().take(MAX_ENTRIES).filter_map(|entry| match entry {
+            AMQPValue::FieldTable(table) => Some(table),
+            _ => None,
+        });
+        tables.fold(Self::default(), |deaths, table| Self {
+            count: deaths.count.saturating_add(count(table, "count").unwrap_or(0)),
+            first_queue: text(table, "queue"),
+            first_reason: text(table, "reason"),
+        })
+    }
+}
+
+fn count(table: &FieldTable, key: &str) -> Option<u64> {
+    integer(table.inner().get(key)?).and_then(|count| u64::try_from(count).ok())
+}
+
+/// An integer of any width.
+pub(super) fn integer(value: &AMQPValue) -> Option<i64> {
+    Some(match *value {
+        AMQPValue::ShortShortInt(value) => value.into(),
+        AMQPValue::ShortShortUInt(value) => value.into(),
+        AMQPValue::ShortInt(value) => value.into(),
+        AMQPValue::ShortUInt(value) => value.into(),
+        AMQPValue::LongInt(value) => value.into(),
+        AMQPValue::LongUInt(value) => value.into(),
+        AMQPValue::LongLongInt(value) => value,
+        AMQPValue::Timestamp(value) => i64::try_from(value).ok()?,
+        _ => return None,
+    })
+}
+
+/// Names of the broker's are short strings, so what is longer is not its own.
+const MAX_TEXT: usize = 255;
+
+fn text<'a>(table: &'a FieldTable, key: &str) -> Option<&'a str> {
+    match table.inner().get(key)? {
+        AMQPValue::LongString(text) if text.as_bytes().len() <= MAX_TEXT => {
+            std::str::from_utf8(text.as_bytes()).ok()
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::types::FieldArray;
+
+    use super::*;
+
+    fn delivery(redelivered: bool, headers: impl IntoIterator<Item = (&'static str, AMQPValue)>) -> Delivery {
+        let mut delivery = Delivery::mock(1, "".into(), "".into(), redelivered, Vec::new());
+        delivery.properties = lapin::BasicProperties::default().with_headers(table(headers));
+        delivery
+    }
+
+    fn table(headers: impl IntoIterator<Item = (&'static str, AMQPValue)>) -> FieldTable {
+        let mut table = FieldTable::default();
+        for (key, value) in headers {
+            table.insert(key.into(), value);
+        }
+        table
+    }
+
+    fn text(text: &str) -> AMQPValue {
+        AMQPValue::LongString(text.into())
+    }
+
+    fn death(queue: &str, reason: &str, count: i64) -> AMQPValue {
+        let entry =
+            [("queue", text(queue)), ("reason", text(reason)), ("count", AMQPValue::LongLongInt(count))];
+        AMQPValue::FieldTable(table(entry))
+    }
+
+    #[test]
+    fn a_first_delivery_was_never_tried() {
+        let delivery = Delivery::mock(1, "".into(), "".into(), false, Vec::new());
+        assert_eq!(Redelivery::of(&delivery), Redelivery::default());
+        assert_eq!(Redelivery::of(&delivery).attempts(), 0);
+    }
+
+    #[test]
+    fn deaths_are_summed_and_the_first_is_the_last_entry() {
+        let mut entries = FieldArray::default();
+        entries.push(death("retry", "expired", 3));
+        entries.push(death("work", "rejected", 2));
+        let delivery = delivery(false, [("x-death", AMQPValue::FieldArray(entries))]);
+        let found = Redelivery::of(&delivery);
+        assert_eq!((found.deaths, found.attempts()), (5, 5));
+        assert_eq!((found.first_death_queue, found.first_death_reason), (Some("work"), Some("rejected")));
+    }
+
+    #[test]
+    fn the_brokers_counts_are_read_whatever_their_width() {
+        let counts =
+            [("x-delivery-count", AMQPValue::LongLongInt(2)), ("x-acquired-count", AMQPValue::LongUInt(4))];
+        let delivery = delivery(true, counts);
+        let found = Redelivery::of(&delivery);
+        assert_eq!((found.delivery_count, found.acquired_count, found.attempts()), (Some(2), Some(4), 2));
+    }
+
+    #[test]
+    fn what_the_broker_would_not_write_counts_as_absent() {
+        let mut entries = FieldArray::default();
+        entries.push(text("no table"));
+        entries.push(death(&"q".repeat(256), "rejected", -1));
+        let headers = [
+            ("x-death", AMQPValue::FieldArray(entries)),
+            ("x-delivery-count", text("7")),
+            ("x-acquired-count", AMQPValue::LongLongInt(-7)),
+            ("x-first-death-queue", AMQPValue::LongString(vec![0xff].into())),
+        ];
+        let delivery = delivery(true, headers);
+        let found = Redelivery::of(&delivery);
+        let expected =
+            Redelivery { redelivered: true, first_death_reason: Some("rejected"), ..Redelivery::default() };
+        assert_eq!(found, expected);
+        assert_eq!(found.attempts(), 1);
+    }
+}
