@@ -6,6 +6,7 @@ mod budget;
 mod connecting;
 mod foreign;
 mod hostile;
+mod instrumentation;
 mod instrumented;
 mod load;
 mod nesting;
