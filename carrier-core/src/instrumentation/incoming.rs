@@ -87,7 +87,9 @@ impl Instrumentation {
         let chosen = self.relation.of(&Received { redelivered, age: age.waited() });
         if chosen != Chosen::Nothing {
             links.extend(sender);
-            links.extend(found.links().iter().cloned());
+            for other in found.links() {
+                add(&mut links, other.clone());
+            }
         }
         let around = valid_span(ambient);
         let parent = match (self.shared.ambient, chosen) {
@@ -95,10 +97,18 @@ impl Instrumentation {
             (_, Chosen::Parent) => found.into_context(),
             _ => baggage_alone(&found.context),
         };
-        if self.shared.ambient == Ambient::Link {
-            links.extend(around.filter(|around| !links.contains(around)));
+        if let Some(around) = around.filter(|_| self.shared.ambient == Ambient::Link) {
+            add(&mut links, around);
         }
         Place { parent, links, creation }
+    }
+}
+
+/// Adds a span that is not linked yet. One that sent a message and is also around it is local here and remote there.
+fn add(links: &mut SmallVec<[SpanContext; 2]>, span: SpanContext) {
+    let ids = |span: &SpanContext| (span.trace_id(), span.span_id());
+    if links.iter().all(|linked| ids(linked) != ids(&span)) {
+        links.push(span);
     }
 }
 

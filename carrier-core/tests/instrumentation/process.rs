@@ -199,3 +199,23 @@ fn the_handler_has_the_process_span_and_nothing_of_the_context_around_it() {
     assert_eq!(process.context().span().span_context().span_id(), 1.into());
     assert_eq!(process.context().get::<Around>(), None);
 }
+
+#[test]
+fn the_span_that_sent_it_is_linked_once_where_it_is_also_around_it() {
+    let telemetry = Telemetry::new();
+    // The sender knows its own span as a local one, and the message brings it as a remote one.
+    let outer = telemetry.outer();
+    let mut message = headers(&[]);
+    crate::telemetry::propagation().inject(&outer, &mut message);
+    let _around = outer.attach();
+    drop(telemetry.instrumentation().process(from_orders(), &message, |_| {}));
+    let expected = Seen::process("orders").id(TRACE, 2).child_of(1).link(TRACE, 1);
+    assert_eq!(telemetry.seen(), [expected]);
+}
+
+#[test]
+fn copies_of_a_context_that_differ_in_their_flags_are_linked_once() {
+    let (sampled, unsampled) = (traceparent(7, 8, 1), traceparent(7, 8, 0));
+    let message = headers(&[("traceparent", &sampled), ("traceparent", &unsampled)]);
+    assert_eq!(processed(|builder| builder, &message), Seen::process("orders").link(7, 8));
+}
