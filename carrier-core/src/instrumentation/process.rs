@@ -118,16 +118,20 @@ impl Process {
         let mut run = Run { process: self, is_polled: false, failure: Some(cancelled()) };
         self.state().running += 1;
         let mut handler = pin!(handler);
-        let output = poll_fn(|task| {
+        let (output, failure) = poll_fn(|task| {
             run.is_polled = true;
             let current = self.context.clone().attach();
-            let polled = handler.as_mut().poll(task);
+            // What an error says of itself is the handler's code as well.
+            let polled = handler.as_mut().poll(task).map(|output| {
+                let failure = output.failure();
+                (output, failure)
+            });
             drop(current);
             run.is_polled = false;
             polled
         })
         .await;
-        run.failure = output.failure();
+        run.failure = failure;
         output
     }
 

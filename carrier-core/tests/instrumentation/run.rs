@@ -223,3 +223,19 @@ fn what_a_handler_gives_back_can_be_ones_own() {
     let expected = Seen::process("orders").failed("server_error", "the answer is an error");
     assert_eq!(telemetry.seen(), [expected]);
 }
+
+#[test]
+fn an_error_whose_text_panics_is_a_panic() {
+    struct Mute;
+    impl std::fmt::Display for Mute {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("on purpose")
+        }
+    }
+    let telemetry = Telemetry::new();
+    let process = process(&telemetry);
+    let unwound =
+        catch_unwind(AssertUnwindSafe(|| block_on(process.run(async { Err::<(), _>(Mute) })).is_err()));
+    assert!(unwound.is_err());
+    assert_eq!(telemetry.seen(), [panicked()]);
+}
