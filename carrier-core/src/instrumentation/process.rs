@@ -78,6 +78,8 @@ struct State {
     live: Option<Live>,
     /// How many futures run in it.
     running: usize,
+    /// A settlement before that is not the end: a handler may acknowledge first and work then.
+    has_run: bool,
     failure: Option<Failure>,
     settlement: Option<Settlement>,
 }
@@ -140,7 +142,9 @@ impl Process {
         self.state().failure.get_or_insert(failure);
     }
 
-    /// The message was settled: ends the span, or lets the end of what runs in it do so. The first settlement counts.
+    /// The message was settled. The first settlement counts.
+    ///
+    /// Ends the span where [`run`](Self::run) is over; otherwise the end of `run` does so, or the drop where nothing runs.
     pub fn settle(&self, settlement: Settlement) {
         self.change(|state| {
             state.settlement.get_or_insert(settlement);
@@ -178,7 +182,7 @@ impl Process {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         change(&mut state);
-        let is_over = state.running == 0 && (state.settlement.is_some() || !self.is_settled);
+        let is_over = state.running == 0 && state.has_run && (state.settlement.is_some() || !self.is_settled);
         // Whatever a span processor does, it does not do it under our lock.
         let ended = is_over.then(|| state.take(self.is_settled)).flatten();
         drop(state);
@@ -224,6 +228,7 @@ impl Drop for Run<'_> {
         let failure = if self.is_polled { Some(panicked()) } else { self.failure.take() };
         self.process.change(|state| {
             state.running -= 1;
+            state.has_run = true;
             if let Some(failure) = failure {
                 state.failure.get_or_insert(failure);
             }

@@ -126,3 +126,12 @@ fn a_commit_is_below_the_current_span() {
     let expected = Seen::settle("commit", "orders").id(5, 1).child_of(6);
     assert_eq!(telemetry.seen(), [expected.with("messaging.consumer.group.name", "billing")]);
 }
+
+#[test]
+fn a_message_that_is_settled_before_its_handler_runs_ends_with_the_handler() {
+    let telemetry = Telemetry::new();
+    let process = process(&telemetry);
+    process.settle(Settlement::Acked);
+    let _ = block_on(process.run(async { Err::<(), _>("too late to nack") }));
+    assert_eq!(telemetry.seen(), [settled("acked").failed("&str", "too late to nack")]);
+}
