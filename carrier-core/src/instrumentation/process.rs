@@ -193,7 +193,7 @@ impl Process {
 impl State {
     fn take(&mut self, is_settled: bool) -> Option<(Live, Option<Failure>, Option<Settlement>)> {
         let live = self.live.take()?;
-        let settlement = is_settled.then(|| self.settlement.unwrap_or(Settlement::Unsettled));
+        let settlement = self.settlement.or(is_settled.then_some(Settlement::Unsettled));
         let failure = self.failure.take().or_else(|| settlement.and_then(Settlement::failure));
         Some((live, failure, settlement))
     }

@@ -135,3 +135,11 @@ fn a_message_that_is_settled_before_its_handler_runs_ends_with_the_handler() {
     let _ = block_on(process.run(async { Err::<(), _>("too late to nack") }));
     assert_eq!(telemetry.seen(), [settled("acked").failed("&str", "too late to nack")]);
 }
+
+#[test]
+fn a_settlement_that_was_not_waited_for_is_recorded_all_the_same() {
+    let telemetry = Telemetry::new();
+    let process = telemetry.instrumentation().process(from_orders(), &headers(&[]), |_| {});
+    block_on(process.run(async { process.settle(Settlement::Rejected) }));
+    assert_eq!(telemetry.seen(), [settled("rejected").failed("rejected", "the message was rejected")]);
+}
