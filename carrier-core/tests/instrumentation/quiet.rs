@@ -3,9 +3,9 @@
 use carrier_core::instrumentation::{Beginning, Details, Instrumentation};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::noop::NoopTracerProvider;
-use opentelemetry::trace::{SpanKind, TraceContextExt as _, TraceFlags};
+use opentelemetry::trace::{SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::trace::{Sampler, SamplingDecision};
+use opentelemetry_sdk::trace::{IdGenerator, Sampler, SamplingDecision};
 
 use crate::seen::Seen;
 use crate::support::{
@@ -130,6 +130,29 @@ fn a_provider_that_is_shut_down_passes_the_context_on() {
     let mut message = headers(&[]);
     telemetry.instrumentation().send(orders(), &mut message, nobody).succeeded();
     assert_eq!(message, headers(&[("traceparent", &traceparent(5, 6, 1)), ("baggage", "k=v")]));
+}
+
+#[test]
+fn a_recorded_span_without_ids_does_not_end_the_one_around_it() {
+    #[derive(Debug)]
+    struct Zeros;
+    impl IdGenerator for Zeros {
+        fn new_trace_id(&self) -> TraceId {
+            TraceId::INVALID
+        }
+
+        fn new_span_id(&self) -> SpanId {
+            SpanId::INVALID
+        }
+    }
+    let program = Telemetry::new();
+    let outer = program.outer();
+    let _around = outer.clone().attach();
+    let broken = Telemetry::with(Sampler::AlwaysOn, Zeros);
+    let mut message = headers(&[]);
+    broken.instrumentation().send(orders(), &mut message, |_| {}).succeeded();
+    assert!(outer.span().is_recording());
+    assert_eq!(message, headers(&[("traceparent", &traceparent(TRACE, 1, 1))]), "its context goes on");
 }
 
 /// The only test that registers anything for all of the process.
