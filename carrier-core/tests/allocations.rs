@@ -228,4 +228,17 @@ mod unsampled {
         let send = || instrumentation.send(orders(), &mut One(&[]), |_| {}).succeeded();
         assert_eq!(allocated(send).0, 3, "name, attributes, header");
     }
+
+    #[test]
+    fn a_tracestate_is_copied_for_the_link_the_samplers_answer_and_the_span() {
+        let instrumentation = instrumentation();
+        let of = |message: &[(&str, &[u8])]| {
+            allocated(|| drop(instrumentation.process(Incoming::new(orders()), &One(message), |_| {}))).0
+        };
+        let parse = |message: &[(&str, &[u8])]| allocated(|| propagation().extract(&One(message))).0;
+        let (without, with) = (&SENT[..], [SENT[0], ("tracestate", b"a=1,b=2")]);
+        // One copy is a list and two strings for each of its members.
+        let copies = (of(&with) - of(without) - (parse(&with) - parse(without))) / 5;
+        assert_eq!(copies, 3);
+    }
 }

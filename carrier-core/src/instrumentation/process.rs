@@ -8,6 +8,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::{Link, SpanContext};
 
 use super::age::Age;
+use super::incoming::Place;
 use super::live::{Beginning, Live, Operation};
 use super::settings::Shared;
 use super::{Details, Failure, Handled, Incoming, Instrumentation, Settlement, attribute};
@@ -32,7 +33,7 @@ impl Instrumentation {
         }
         let began = Beginning::now();
         let age = Age::of(message.sent_at, began.at);
-        let place = self.place(reader, &ambient, message.redelivered, age);
+        let Place { parent, links, creation } = self.place(reader, &ambient, message.redelivered, age);
         let waited = |details: &mut Details<'_>| {
             if let Some(waited) = age.waited() {
                 details.set(attribute::QUEUE_DURATION, waited.as_secs_f64());
@@ -43,15 +44,15 @@ impl Instrumentation {
             Operation::process(),
             message.destination,
             began,
-            &place.parent,
-            || place.links(),
+            &parent,
+            || links.into_iter().map(Link::with_context).collect(),
             |span| {
                 waited(span);
                 details(span);
             },
         );
         live.consumed(u64::from(!message.is_counted), age);
-        Process::new(&self.shared, live.context.clone(), place.creation, Some(live), message.is_settled)
+        Process::new(&self.shared, live.context.clone(), creation, Some(live), message.is_settled)
     }
 }
 

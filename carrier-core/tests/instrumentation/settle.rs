@@ -1,11 +1,11 @@
 //! How a message was settled, and the spans of settlements.
 
-use carrier_core::instrumentation::{Failure, Process, Settlement};
+use carrier_core::instrumentation::{Failure, Process, Relation, Settlement};
 use opentelemetry::trace::TraceFlags;
 
 use crate::seen::Seen;
 use crate::support::{block_on, from_orders, headers, orders, remote, sent, yielded};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{TRACE, Telemetry};
 
 fn process(telemetry: &Telemetry) -> Process {
     telemetry.instrumentation().process(from_orders().to_be_settled(), &headers(&[]), |_| {})
@@ -142,4 +142,13 @@ fn a_settlement_that_was_not_waited_for_is_recorded_all_the_same() {
     let process = telemetry.instrumentation().process(from_orders(), &headers(&[]), |_| {});
     block_on(process.run(async { process.settle(Settlement::Rejected) }));
     assert_eq!(telemetry.seen(), [settled("rejected").failed("rejected", "the message was rejected")]);
+}
+
+#[test]
+fn where_the_sender_is_nothing_to_a_message_its_settlement_has_no_link() {
+    let telemetry = Telemetry::new();
+    let instrumentation = telemetry.builder().settle_spans(true).relation(Relation::None).build();
+    let process = instrumentation.process(from_orders(), &sent(), |_| {});
+    process.settling("ack", orders(), |_| {}).ended(Ok(()));
+    assert_eq!(telemetry.seen(), [Seen::settle("ack", "orders").id(TRACE, 2).child_of(1)]);
 }
