@@ -39,8 +39,11 @@ fn suppressed_the_current_context_is_sent() {
     let current = remote(5, 6, TraceFlags::SAMPLED).with_telemetry_suppressed();
     let _current = current.attach();
     let mut message = headers(&[]);
-    drop(telemetry.instrumentation().send(orders(), &mut message, nobody));
+    let sending = telemetry.instrumentation().send(orders(), &mut message, nobody);
     assert_eq!(message, headers(&[("traceparent", &traceparent(5, 6, 1))]));
+    assert_eq!(sending.carried().map(|span| span.span_id()), Some(6.into()));
+    let context = sending.context();
+    assert!(context.is_telemetry_suppressed() && context.span().span_context().span_id() == 6.into());
 }
 
 #[test]
