@@ -4,8 +4,10 @@ use std::cell::Cell;
 use std::collections::HashMap;
 
 use carrier_core::instrumentation::{Destination, Failure};
-use carrier_core::{Existing, Outcome, Propagation, w3c};
+use carrier_core::{Existing, Outcome, Propagation, W3cBaggage, w3c};
+use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanKind, TraceContextExt as _, TraceFlags};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision};
 
 use crate::measured::{text, told};
@@ -74,6 +76,20 @@ fn where_propagation_is_off_it_is_a_client_span() {
 }
 
 #[test]
+fn where_only_baggage_is_written_it_is_a_client_span() {
+    let telemetry = Telemetry::new();
+    let baggage = Propagation::builder().propagator(W3cBaggage::new()).build();
+    let _current = Context::new().with_baggage([KeyValue::new("tenant", "7")]).attach();
+    let mut message = headers(&[]);
+    let instrumentation = telemetry.builder().propagation(baggage).build();
+    let sending = instrumentation.send(orders(), &mut message, |_| {});
+    assert_eq!(sending.carried(), None);
+    sending.succeeded();
+    assert_eq!(message, headers(&[("baggage", "tenant=7")]));
+    assert_eq!(telemetry.seen(), [Seen::send("orders").kind(SpanKind::Client)]);
+}
+
+#[test]
 fn a_sampler_is_asked_with_what_it_may_want_and_no_more() {
     let sampler = Asking::and(SamplingDecision::RecordAndSample);
     let telemetry = Telemetry::sampled_by(sampler.clone());
@@ -93,7 +109,7 @@ fn a_sampler_is_asked_with_what_it_may_want_and_no_more() {
         text("messaging.operation.type", "send"),
         text("messaging.system", "test"),
         text("server.address", "broker"),
-        opentelemetry::KeyValue::new("server.port", 5672),
+        KeyValue::new("server.port", 5672),
     ];
     let asked = Asked {
         name: "send o.{n}".to_owned(),
