@@ -143,7 +143,7 @@ fn of_endless_copies_a_bounded_number_is_looked_at() {
 /// Level 2 where a trace is not recorded: with metrics off, what is left is what the sampler is asked with.
 #[cfg(feature = "instrumentation")]
 mod unsampled {
-    use carrier_core::instrumentation::{Destination, Incoming, Instrumentation};
+    use carrier_core::instrumentation::{Destination, Details, Incoming, Instrumentation};
     use opentelemetry::KeyValue;
     use opentelemetry::trace::{SpanKind, TraceContextExt as _, Tracer as _, TracerProvider as _};
     use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
@@ -240,5 +240,20 @@ mod unsampled {
         // One copy is a list and two strings for each of its members.
         let copies = (of(&with) - of(without) - (parse(&with) - parse(without))) / 5;
         assert_eq!(copies, 3);
+    }
+
+    #[test]
+    fn the_messages_of_a_batch_are_measured_with_one_list_of_attributes() {
+        let builder = Instrumentation::builder("test").tracer_provider(provider());
+        let meters = opentelemetry_sdk::metrics::SdkMeterProvider::default();
+        let instrumentation = builder.propagation(propagation()).meter_provider(meters).build();
+        let sent_at = Some(std::time::UNIX_EPOCH);
+        let of = |count: usize| {
+            let message =
+                || (One(&[]), Incoming::new(Destination::none()).sent_at(sent_at), |_: &mut Details<'_>| {});
+            let messages = || std::iter::repeat_with(message).take(count);
+            allocated(|| instrumentation.process_batch(orders(), messages(), |_| {})).0
+        };
+        assert_eq!(of(10), of(100));
     }
 }

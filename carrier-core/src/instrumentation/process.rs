@@ -51,7 +51,7 @@ impl Instrumentation {
                 details(span);
             },
         );
-        live.consumed(u64::from(!message.is_counted), age);
+        live.consumed(u64::from(!message.is_counted), &[age]);
         Process::new(&self.shared, live.context.clone(), creation, Some(live), message.is_settled)
     }
 }
