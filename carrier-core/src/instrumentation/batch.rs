@@ -45,7 +45,7 @@ impl Instrumentation {
             _ => Context::new(),
         };
         // First, so that a large batch does not leave it out.
-        if self.shared.ambient == Ambient::Link {
+        if self.shared.ambient == Ambient::Link && links.most > 0 {
             links.links.extend(around.map(Link::with_context));
         }
         for (reader, message, details) in messages {

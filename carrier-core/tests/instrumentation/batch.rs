@@ -63,6 +63,18 @@ fn links_have_a_bound_and_those_left_out_are_counted() {
 }
 
 #[test]
+fn without_room_for_links_there_is_none_to_the_span_around_it_either() {
+    let telemetry = Telemetry::new();
+    let _around = remote(5, 6, TraceFlags::SAMPLED).attach();
+    drop(process(&telemetry.builder().max_links(0).build(), &messages(1)));
+    let expected = Seen::process("orders")
+        .with("messaging.batch.message_count", 1)
+        .with("carrier.batch.unlinked_message_count", 1)
+        .with("of the batch", true);
+    assert_eq!(telemetry.seen(), [expected]);
+}
+
+#[test]
 fn up_to_128_messages_are_linked_and_the_sdk_drops_none() {
     let telemetry = Telemetry::new();
     drop(process(&telemetry.instrumentation(), &messages(130)));
