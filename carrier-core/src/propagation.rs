@@ -171,6 +171,9 @@ impl Propagation {
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     is_reused: bool,
+    /// Whether the propagator writes spans: one of baggage alone does not.
+    #[cfg(feature = "instrumentation")]
+    has_spans: bool,
     existing: Option<SpanContext>,
     /// What becomes of the message where nothing is to be written.
     outcome: Outcome,
@@ -183,9 +186,9 @@ impl Survey {
         self.existing.as_ref()
     }
 
-    /// Whether an injection will write.
+    /// Whether an injection will write a span.
     pub(crate) fn is_open(&self) -> bool {
-        self.outcome == Outcome::Nothing
+        self.has_spans && self.outcome == Outcome::Nothing
     }
 }
 
@@ -219,7 +222,12 @@ impl Settings {
     /// What of the propagator's fields is in a carrier, and what that means for an injection.
     fn survey<R: TextMapReader>(&self, propagator: &dyn TextMapPropagator, carrier: &R) -> Survey {
         let is_there = |name: &str| is_writable(name) && carrier.get_all(name).next().is_some();
-        let mut survey = Survey { is_reused: propagator.fields().any(is_there), ..Survey::default() };
+        let mut survey = Survey {
+            is_reused: propagator.fields().any(is_there),
+            #[cfg(feature = "instrumentation")]
+            has_spans: propagator.fields().any(|field| field != BAGGAGE),
+            ..Survey::default()
+        };
         if survey.is_reused {
             let mut found = self.read(propagator, carrier, Report::Wanted);
             let is_valid = found.context.has_active_span();

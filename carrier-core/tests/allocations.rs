@@ -139,3 +139,121 @@ fn of_endless_copies_a_bounded_number_is_looked_at() {
     let _: Context = propagation().extract(&message);
     assert!(message.0.get() <= 3 * 65, "{}", message.0.get());
 }
+
+/// Level 2 where a trace is not recorded: with metrics off, what is left is what the sampler is asked with.
+#[cfg(feature = "instrumentation")]
+mod unsampled {
+    use carrier_core::instrumentation::{Destination, Details, Incoming, Instrumentation};
+    use opentelemetry::KeyValue;
+    use opentelemetry::trace::{SpanKind, TraceContextExt as _, Tracer as _, TracerProvider as _};
+    use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+
+    use super::*;
+
+    fn provider() -> SdkTracerProvider {
+        SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build()
+    }
+
+    fn instrumentation() -> Instrumentation {
+        let builder = Instrumentation::builder("test").tracer_provider(provider()).metrics(false);
+        builder.propagation(propagation()).server("broker", Some(5672)).consumer_group("billing").build()
+    }
+
+    fn orders() -> Destination {
+        Destination::new("orders").partition("3")
+    }
+
+    const SENT: [(&str, &[u8]); 1] = [("traceparent", PARENT)];
+
+    #[test]
+    fn a_send_allocates_its_name_its_attributes_its_context_and_the_header() {
+        let instrumentation = instrumentation();
+        let send = || instrumentation.send(orders(), &mut One(&[]), |_| {}).succeeded();
+        assert_eq!(allocated(send).0, 4);
+    }
+
+    #[test]
+    fn a_send_allocates_no_more_than_the_same_span_by_hand() {
+        let (instrumentation, propagation) = (instrumentation(), propagation());
+        let tracer = provider().tracer("by hand");
+        let by_hand = || {
+            let builder = tracer.span_builder(format!("send {}", "orders")).with_kind(SpanKind::Producer);
+            let attributes = vec![
+                KeyValue::new("messaging.system", "test"),
+                KeyValue::new("messaging.destination.name", "orders"),
+            ];
+            let cx = Context::current_with_span(builder.with_attributes(attributes).start(&tracer));
+            propagation.inject(&cx, &mut One(&[]));
+        };
+        let send = || instrumentation.send(orders(), &mut One(&[]), |_| {}).succeeded();
+        assert!(allocated(send).0 <= allocated(by_hand).0);
+    }
+
+    #[test]
+    fn a_process_allocates_both_contexts_its_name_its_attributes_and_its_link() {
+        let instrumentation = instrumentation();
+        let process = || drop(instrumentation.process(Incoming::new(orders()), &One(&SENT), |_| {}));
+        assert_eq!(allocated(process).0, 5);
+    }
+
+    #[test]
+    fn a_skipped_span_allocates_nothing_beside_what_carries_the_context() {
+        let builder = Instrumentation::builder("test").tracer_provider(provider()).metrics(false);
+        let instrumentation = builder.propagation(propagation()).skip_unsampled(true).build();
+        let unsampled: [(&str, &[u8]); 1] =
+            [("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")];
+        let process = || instrumentation.process(Incoming::new(orders()), &One(&unsampled), |_| {});
+        assert_eq!(allocated(process).0, 1, "the sender's span");
+        let _current = process().context().clone().attach();
+        let send = || instrumentation.send(orders(), &mut One(&[]), |_| {}).succeeded();
+        assert_eq!(allocated(send).0, 1, "the header");
+    }
+
+    #[test]
+    fn where_telemetry_is_suppressed_nothing_is_built() {
+        let instrumentation = instrumentation();
+        let _suppressed = testing::remote_context().with_telemetry_suppressed().attach();
+        let send = || instrumentation.send(orders(), &mut One(&[]), |_| {}).succeeded();
+        assert_eq!(allocated(send).0, 1, "the header");
+        let process = || instrumentation.process(Incoming::new(orders()), &One(&SENT), |_| {});
+        assert_eq!(allocated(process).0, 1, "the sender's span");
+    }
+
+    #[test]
+    fn without_an_sdk_no_span_is_made_up() {
+        let noop = opentelemetry::trace::noop::NoopTracerProvider::new();
+        let builder = Instrumentation::builder("test").tracer_provider(noop).metrics(false);
+        let instrumentation = builder.propagation(propagation()).build();
+        let _current = testing::remote_context().attach();
+        let send = || instrumentation.send(orders(), &mut One(&[]), |_| {}).succeeded();
+        assert_eq!(allocated(send).0, 3, "name, attributes, header");
+    }
+
+    #[test]
+    fn a_tracestate_is_copied_for_the_link_the_samplers_answer_and_the_span() {
+        let instrumentation = instrumentation();
+        let of = |message: &[(&str, &[u8])]| {
+            allocated(|| drop(instrumentation.process(Incoming::new(orders()), &One(message), |_| {}))).0
+        };
+        let parse = |message: &[(&str, &[u8])]| allocated(|| propagation().extract(&One(message))).0;
+        let (without, with) = (&SENT[..], [SENT[0], ("tracestate", b"a=1,b=2")]);
+        // One copy is a list and two strings for each of its members.
+        let copies = (of(&with) - of(without) - (parse(&with) - parse(without))) / 5;
+        assert_eq!(copies, 3);
+    }
+
+    #[test]
+    fn the_messages_of_a_batch_are_measured_with_one_list_of_attributes() {
+        let builder = Instrumentation::builder("test").tracer_provider(provider());
+        let meters = opentelemetry_sdk::metrics::SdkMeterProvider::default();
+        let instrumentation = builder.propagation(propagation()).meter_provider(meters).build();
+        let sent_at = Some(std::time::UNIX_EPOCH);
+        let of = |count: usize| {
+            let message =
+                || (One(&[]), Incoming::new(Destination::none()).sent_at(sent_at), |_: &mut Details<'_>| {});
+            let messages = || std::iter::repeat_with(message).take(count);
+            allocated(|| instrumentation.process_batch(orders(), messages(), |_| {})).0
+        };
+        assert_eq!(of(10), of(100));
+    }
+}

@@ -35,8 +35,9 @@ impl Instrumentation {
         }
         let began = Beginning::now();
         let mut links = Links { links: Vec::new(), most: self.shared.max_links, left_out: 0 };
-        let mut contexts = Vec::new();
-        let mut ages = Vec::new();
+        let messages = messages.into_iter();
+        let mut contexts = Vec::with_capacity(messages.size_hint().0);
+        let mut ages = Vec::with_capacity(messages.size_hint().0);
         let mut counted = 0;
         let around = valid_span(&ambient);
         let parent = match self.shared.ambient {
@@ -44,7 +45,7 @@ impl Instrumentation {
             _ => Context::new(),
         };
         // First, so that a large batch does not leave it out.
-        if self.shared.ambient == Ambient::Link {
+        if self.shared.ambient == Ambient::Link && links.most > 0 {
             links.links.extend(around.map(Link::with_context));
         }
         for (reader, message, details) in messages {
@@ -77,10 +78,7 @@ impl Instrumentation {
                 details(span);
             },
         );
-        live.consumed(counted, Age::Unknown);
-        for age in ages {
-            live.consumed(0, age);
-        }
+        live.consumed(counted, &ages);
         Batch { contexts, process: Process::new(&self.shared, live.context.clone(), None, Some(live), false) }
     }
 }

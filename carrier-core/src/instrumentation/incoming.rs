@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
-use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
+use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use smallvec::SmallVec;
 
 use super::age::Age;
@@ -56,14 +56,8 @@ pub(super) struct Place {
     /// The context that the span is started in; with the message's baggage.
     pub(super) parent: Context,
     pub(super) links: SmallVec<[SpanContext; 2]>,
-    /// The span that sent the message, whatever it is to the process span.
+    /// The span that sent the message, for the links of settlements.
     pub(super) creation: Option<SpanContext>,
-}
-
-impl Place {
-    pub(super) fn links(&self) -> Vec<Link> {
-        self.links.iter().cloned().map(Link::with_context).collect()
-    }
 }
 
 impl Instrumentation {
@@ -82,23 +76,34 @@ impl Instrumentation {
     ) -> Place {
         let found = self.read(reader);
         let sender = valid_span(&found.context);
-        let creation = sender.clone().or_else(|| found.links().first().cloned());
         let mut links: SmallVec<[SpanContext; 2]> = SmallVec::new();
         let chosen = self.relation.of(&Received { redelivered, age: age.waited() });
         if chosen != Chosen::Nothing {
             links.extend(sender);
-            links.extend(found.links().iter().cloned());
+            for other in found.links() {
+                add(&mut links, other.clone());
+            }
         }
+        // Only where somebody asks for it: a copy of a span context is one of its tracestate as well.
+        let creation = links.first().filter(|_| self.shared.settle_spans).cloned();
         let around = valid_span(ambient);
         let parent = match (self.shared.ambient, chosen) {
             (Ambient::Parent, _) if around.is_some() => with_baggage_of(ambient, &found.context),
             (_, Chosen::Parent) => found.into_context(),
             _ => baggage_alone(&found.context),
         };
-        if self.shared.ambient == Ambient::Link {
-            links.extend(around.filter(|around| !links.contains(around)));
+        if let Some(around) = around.filter(|_| self.shared.ambient == Ambient::Link) {
+            add(&mut links, around);
         }
         Place { parent, links, creation }
+    }
+}
+
+/// Adds a span that is not linked yet. One that sent a message and is also around it is local here and remote there.
+fn add(links: &mut SmallVec<[SpanContext; 2]>, span: SpanContext) {
+    let ids = |span: &SpanContext| (span.trace_id(), span.span_id());
+    if links.iter().all(|linked| ids(linked) != ids(&span)) {
+        links.push(span);
     }
 }
 

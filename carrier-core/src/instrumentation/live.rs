@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 use opentelemetry::trace::{Link, SpanBuilder, SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue, StringValue};
 
+use super::age::Age;
 use super::metrics::Duration;
 use super::settings::Shared;
 use super::{Destination, Details, Failure, attribute, tracer};
@@ -152,19 +153,26 @@ impl Live {
         self.destination = destination.partition(id);
     }
 
-    /// Counts messages as consumed, and how long one was in the queue.
-    pub(super) fn consumed(&self, messages: u64, age: super::age::Age) {
+    /// Counts messages as consumed, and how long each was in the queue.
+    pub(super) fn consumed(&self, messages: u64, ages: &[Age]) {
         let Some(instruments) = &self.shared.instruments else { return };
-        let attributes = self.for_metrics(None);
-        let without_type = &attributes[1..];
-        if messages > 0 {
-            instruments.consumed(messages, without_type);
+        if messages == 0 && ages.iter().all(|age| *age == Age::Unknown) {
+            return;
         }
-        instruments.waited(age, &attributes[2..]);
+        let attributes = self.for_metrics(None);
+        if messages > 0 {
+            instruments.consumed(messages, &attributes[1..]);
+        }
+        for age in ages {
+            instruments.waited(*age, &attributes[2..]);
+        }
     }
 
     /// Ends the span and records how long it took: the same on both.
     pub(super) fn end(self, failure: Option<Failure>) {
+        if !self.is_recording && self.shared.instruments.is_none() {
+            return;
+        }
         let took = self.began.clock.elapsed();
         let failure = failure.map(Failure::into_parts);
         if let Some(instruments) = &self.shared.instruments {

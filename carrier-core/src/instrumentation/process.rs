@@ -8,6 +8,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::{Link, SpanContext};
 
 use super::age::Age;
+use super::incoming::Place;
 use super::live::{Beginning, Live, Operation};
 use super::settings::Shared;
 use super::{Details, Failure, Handled, Incoming, Instrumentation, Settlement, attribute};
@@ -32,7 +33,7 @@ impl Instrumentation {
         }
         let began = Beginning::now();
         let age = Age::of(message.sent_at, began.at);
-        let place = self.place(reader, &ambient, message.redelivered, age);
+        let Place { parent, links, creation } = self.place(reader, &ambient, message.redelivered, age);
         let waited = |details: &mut Details<'_>| {
             if let Some(waited) = age.waited() {
                 details.set(attribute::QUEUE_DURATION, waited.as_secs_f64());
@@ -43,15 +44,15 @@ impl Instrumentation {
             Operation::process(),
             message.destination,
             began,
-            &place.parent,
-            || place.links(),
+            &parent,
+            || links.into_iter().map(Link::with_context).collect(),
             |span| {
                 waited(span);
                 details(span);
             },
         );
-        live.consumed(u64::from(!message.is_counted), age);
-        Process::new(&self.shared, live.context.clone(), place.creation, Some(live), message.is_settled)
+        live.consumed(u64::from(!message.is_counted), &[age]);
+        Process::new(&self.shared, live.context.clone(), creation, Some(live), message.is_settled)
     }
 }
 
@@ -78,6 +79,8 @@ struct State {
     live: Option<Live>,
     /// How many futures run in it.
     running: usize,
+    /// A settlement before that is not the end: a handler may acknowledge first and work then.
+    has_run: bool,
     failure: Option<Failure>,
     settlement: Option<Settlement>,
 }
@@ -118,16 +121,20 @@ impl Process {
         let mut run = Run { process: self, is_polled: false, failure: Some(cancelled()) };
         self.state().running += 1;
         let mut handler = pin!(handler);
-        let output = poll_fn(|task| {
+        let (output, failure) = poll_fn(|task| {
             run.is_polled = true;
             let current = self.context.clone().attach();
-            let polled = handler.as_mut().poll(task);
+            // What an error says of itself is the handler's code as well.
+            let polled = handler.as_mut().poll(task).map(|output| {
+                let failure = output.failure();
+                (output, failure)
+            });
             drop(current);
             run.is_polled = false;
             polled
         })
         .await;
-        run.failure = output.failure();
+        run.failure = failure;
         output
     }
 
@@ -136,7 +143,9 @@ impl Process {
         self.state().failure.get_or_insert(failure);
     }
 
-    /// The message was settled: ends the span, or lets the end of what runs in it do so. The first settlement counts.
+    /// The message was settled. The first settlement counts.
+    ///
+    /// Ends the span where [`run`](Self::run) is over; otherwise the end of `run` does so, or the drop where nothing runs.
     pub fn settle(&self, settlement: Settlement) {
         self.change(|state| {
             state.settlement.get_or_insert(settlement);
@@ -179,7 +188,7 @@ impl Process {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         change(&mut state);
-        let is_over = state.running == 0 && (state.settlement.is_some() || !self.is_settled);
+        let is_over = state.running == 0 && state.has_run && (state.settlement.is_some() || !self.is_settled);
         // Whatever a span processor does, it does not do it under our lock.
         let ended = is_over.then(|| state.take(self.is_settled)).flatten();
         drop(state);
@@ -190,7 +199,7 @@ impl Process {
 impl State {
     fn take(&mut self, is_settled: bool) -> Option<(Live, Option<Failure>, Option<Settlement>)> {
         let live = self.live.take()?;
-        let settlement = is_settled.then(|| self.settlement.unwrap_or(Settlement::Unsettled));
+        let settlement = self.settlement.or(is_settled.then_some(Settlement::Unsettled));
         let failure = self.failure.take().or_else(|| settlement.and_then(Settlement::failure));
         Some((live, failure, settlement))
     }
@@ -225,6 +234,7 @@ impl Drop for Run<'_> {
         let failure = if self.is_polled { Some(panicked()) } else { self.failure.take() };
         self.process.change(|state| {
             state.running -= 1;
+            state.has_run = true;
             if let Some(failure) = failure {
                 state.failure.get_or_insert(failure);
             }

@@ -3,7 +3,6 @@
 use opentelemetry::Context;
 use opentelemetry::trace::Link;
 
-use super::age::Age;
 use super::incoming::valid_span;
 use super::live::{Beginning, Live, Operation};
 use super::relation::Chosen;
@@ -39,7 +38,7 @@ impl Instrumentation {
         };
         let operation = Operation::receive();
         let live = Live::start(&self.shared, operation, destination, began, &current, links, details);
-        live.consumed(u64::from(message.is_some()), Age::Unknown);
+        live.consumed(u64::from(message.is_some()), &[]);
         live.end(failure);
     }
 }

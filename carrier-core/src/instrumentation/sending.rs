@@ -5,6 +5,7 @@ use opentelemetry::{Context, StringValue};
 
 use super::live::{Beginning, Live, Operation};
 use super::{Destination, Details, Failure, Instrumentation};
+use crate::names::BAGGAGE;
 use crate::{Injection, Outcome, TextMapCarrier, TextMapReader};
 
 impl Instrumentation {
@@ -21,28 +22,33 @@ impl Instrumentation {
         carrier: &mut C,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Sending {
-        let began = Beginning::now();
         let parent = Context::current();
         if parent.is_telemetry_suppressed() {
             let injection = self.propagation.inject(&parent, carrier);
-            return Sending { carried: None, injection, live: None };
+            return Sending { carried: carried(&injection, &parent), injection, parent, live: None };
         }
+        let began = Beginning::now();
         let survey = self.propagation.survey(carrier);
         let existing = survey.as_ref().and_then(|survey| survey.existing().cloned());
         let is_written = survey.as_ref().is_some_and(|survey| survey.is_open());
-        let links = || existing.clone().map(Link::with_context).into_iter().collect();
+        let links = || existing.map(Link::with_context).into_iter().collect();
         let operation = Operation::send(is_written);
         let live = Live::start(&self.shared, operation, destination, began, &parent, links, details);
         let injection = match survey {
             Some(survey) => self.propagation.inject_surveyed(survey, &live.context, carrier),
             None => Injection::default(),
         };
-        let carried = match injection.outcome() {
-            Outcome::Written => Some(live.context.span().span_context().clone()),
-            Outcome::Kept | Outcome::LeftAlone => existing,
-            _ => None,
-        };
-        Sending { carried, injection, live: Some(live) }
+        Sending { carried: carried(&injection, &live.context), injection, parent, live: Some(live) }
+    }
+}
+
+/// The span that a message carries behind an injection of `cx`.
+fn carried(injection: &Injection, cx: &Context) -> Option<SpanContext> {
+    match injection.outcome() {
+        Outcome::Written if injection.fields().all(|field| field == BAGGAGE) => None,
+        Outcome::Written => Some(cx.span().span_context().clone()),
+        Outcome::Kept | Outcome::LeftAlone => injection.existing().cloned(),
+        _ => None,
     }
 }
 
@@ -63,13 +69,14 @@ impl Instrumentation {
 pub struct Sending {
     carried: Option<SpanContext>,
     injection: Injection,
+    parent: Context,
     live: Option<Live>,
 }
 
 impl Sending {
     /// The context with the span of this message in it, or the sender's own where there is none.
     pub fn context(&self) -> Context {
-        self.live.as_ref().map_or_else(Context::new, |live| live.context.clone())
+        self.live.as_ref().map_or(&self.parent, |live| &live.context).clone()
     }
 
     /// The span that the message carries; `None` where it carries none.

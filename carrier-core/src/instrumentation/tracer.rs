@@ -50,13 +50,17 @@ where
         details: &mut dyn FnMut(&mut Details<'_>),
     ) -> Started {
         let mut span = self.build_with_context(builder, parent);
-        let is_recording = span.is_recording();
+        // One without ids cannot be current, so it could not be found again to be ended.
+        let is_recording = span.is_recording() && span.span_context().is_valid();
         if is_recording {
             details(&mut Details(&mut |attribute| span.set_attribute(attribute)));
+            return Started { context: parent.with_span(span), is_recording };
         }
+        let own = span.span_context();
         // Without an SDK there may be no span to be current; an invalid one would hide that, also from samplers.
-        let context = match span.span_context().is_valid() {
-            true => parent.with_span(span),
+        let context = match own.is_valid() && own != parent.span().span_context() {
+            // Its ids are all that anybody can ask it for, and cost no box.
+            true => parent.with_remote_span_context(own.clone()),
             false => parent.clone(),
         };
         Started { context, is_recording }

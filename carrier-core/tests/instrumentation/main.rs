@@ -1,0 +1,17 @@
+//! Spans and metrics as an SDK exports them, from carriers that are maps and lists: no broker, no network.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod measured;
+mod seen;
+mod support;
+mod telemetry;
+
+mod batch;
+mod futures;
+mod metrics;
+mod process;
+mod quiet;
+mod receive;
+mod run;
+mod send;
+mod settle;

@@ -1,0 +1,82 @@
+//! A message that was asked for.
+
+use carrier_core::instrumentation::{Beginning, Failure, Instrumentation, Relation};
+use opentelemetry::trace::TraceFlags;
+use opentelemetry_sdk::trace::SamplingDecision;
+
+use crate::measured::{text, told};
+use crate::seen::Seen;
+use crate::support::{Asking, Headers, from_orders, orders, remote, sent};
+use crate::telemetry::Telemetry;
+
+fn receive(instrumentation: &Instrumentation, message: Result<Option<&Headers>, Failure>) {
+    instrumentation.received(Beginning::now(), orders(), message, |details| details.set("tag", 5));
+}
+
+#[test]
+fn the_span_is_below_the_current_one_and_linked_to_the_sender() {
+    let telemetry = Telemetry::new();
+    let _current = remote(5, 6, TraceFlags::SAMPLED).attach();
+    receive(&telemetry.instrumentation(), Ok(Some(&sent())));
+    let expected = Seen::receive("orders").id(5, 1).child_of(6).link(7, 8).with("tag", 5);
+    assert_eq!(telemetry.seen(), [expected]);
+}
+
+#[test]
+fn it_begins_where_the_call_began_and_a_sampler_sees_the_link() {
+    let sampler = Asking::and(SamplingDecision::RecordAndSample);
+    let telemetry = Telemetry::sampled_by(sampler.clone());
+    let before = std::time::SystemTime::now();
+    let began = Beginning::now();
+    let after = std::time::SystemTime::now();
+    let message = loop {
+        // What the call waits for.
+        if std::time::SystemTime::now() > after {
+            break sent();
+        }
+    };
+    telemetry.instrumentation().received(began, orders(), Ok(Some(&message)), |_| {});
+    assert_eq!(sampler.asked()[0].links, [(7, 8, Vec::new())]);
+    let [span] = telemetry.ended().try_into().unwrap();
+    assert!((before..=after).contains(&span.start_time), "it began before the message came");
+    assert!(span.end_time > after);
+}
+
+#[test]
+fn without_a_message_nothing_is_linked_or_consumed() {
+    let telemetry = Telemetry::new();
+    receive(&telemetry.instrumentation(), Ok(None));
+    assert_eq!(telemetry.seen(), [Seen::receive("orders").with("tag", 5)]);
+    assert_eq!(telemetry.measured_by("messaging.client.consumed.messages"), []);
+}
+
+#[test]
+fn a_call_that_failed_is_a_failed_span() {
+    let telemetry = Telemetry::new();
+    receive(&telemetry.instrumentation(), Err(Failure::new("404", "there is no queue orders")));
+    let expected = Seen::receive("orders").with("tag", 5).failed("404", "there is no queue orders");
+    assert_eq!(telemetry.seen(), [expected]);
+}
+
+#[test]
+fn without_a_relation_there_is_no_link() {
+    let telemetry = Telemetry::new();
+    receive(&telemetry.builder().relation(Relation::None).build(), Ok(Some(&sent())));
+    assert_eq!(telemetry.seen(), [Seen::receive("orders").with("tag", 5)]);
+}
+
+#[test]
+fn a_message_that_is_received_and_processed_is_consumed_once() {
+    let telemetry = Telemetry::new();
+    let instrumentation = telemetry.instrumentation();
+    receive(&instrumentation, Ok(Some(&sent())));
+    drop(instrumentation.process(from_orders().already_counted(), &sent(), |_| {}));
+    let consumed = telemetry.measured_by("messaging.client.consumed.messages");
+    let attributes = [
+        text("messaging.destination.name", "orders"),
+        text("messaging.operation.name", "receive"),
+        text("messaging.system", "test"),
+    ];
+    let consumed: Vec<_> = consumed.into_iter().map(|it| it.told()).collect();
+    assert_eq!(consumed, [told("messaging.client.consumed.messages", &attributes, 1)]);
+}
