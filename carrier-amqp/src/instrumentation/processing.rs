@@ -61,10 +61,12 @@ impl Instrumentation {
 
 /// A message that is processed: owns the span, ends it exactly once, and is the message in all else.
 ///
-/// The span ends when the message is settled through this value and, where a future was given to [`run`](Self::run), that is
-/// over; or when this is dropped. What it says of the end is in `carrier.settlement`, and in `error.type` where the future
-/// returned an error, panicked or was cancelled, or the message was nacked, rejected, or lost its channel. It never settles
-/// a message by itself.
+/// The span ends when the future given to [`run`](Self::run) is over and the message is settled through this value, in
+/// whatever order, or else when this is dropped. What it says of the end is in `carrier.settlement`, and in `error.type` where the
+/// future returned an error, panicked or was cancelled, or the message was nacked, rejected, or lost its channel. It never
+/// settles a message by itself.
+///
+/// Not seen: a settlement through [`lapin::Channel::basic_ack`] or with another delivery's `multiple`.
 #[derive(Debug)]
 pub struct Processing<M: AsDelivery> {
     // In front of the message: the span ends before it is gone.

@@ -52,5 +52,6 @@ async fn an_acknowledgement_on_a_closed_channel_is_lapins_answer_and_fails_the_s
     let delivery = program.amqp.process(&program.queue.name, received);
     first.close(200, "done".into()).await.unwrap();
     assert!(!delivery.ack(ack()).await.unwrap());
+    drop(delivery);
     assert_eq!(program.end_of("process")[0], "carrier.settlement = channel_closed");
 }

@@ -104,6 +104,7 @@ async fn a_nack_and_a_reject_are_told_apart_and_sent_as_they_are() {
     let mut consumer = program.queue.consumer().await;
     let nacked = program.amqp.process(&program.queue.name, next(&mut consumer).await);
     assert!(nacked.nack(BasicNackOptions::default()).await.unwrap());
+    drop(nacked);
     assert_eq!(
         program.end_of("process"),
         [
@@ -115,6 +116,7 @@ async fn a_nack_and_a_reject_are_told_apart_and_sent_as_they_are() {
     program.recorder.reset();
     let rejected = program.amqp.process(&program.queue.name, next(&mut consumer).await);
     assert!(rejected.reject(BasicRejectOptions::default()).await.unwrap());
+    drop(rejected);
     assert_eq!(program.end_of("process")[0], "carrier.settlement = rejected");
 }
 

@@ -56,6 +56,7 @@ async fn a_message_that_is_asked_for_is_counted_once() {
     let got = program.channel().basic_get(program.queue.name.as_str().into(), BasicGetOptions::default());
     let message = program.amqp.process(&program.queue.name, got.await.unwrap().unwrap());
     message.ack(ack()).await.unwrap();
+    drop(message);
     let metrics = program.meters.picture().replace(&program.queue.name, "QUEUE");
     let consumed = metrics.split("messaging.client.operation").next().unwrap();
     let expected = "

@@ -37,6 +37,7 @@ async fn a_quorum_queue_counts_the_attempts() {
     let delivery = program.amqp.process(&name, next(&mut deliveries).await);
     assert_eq!(Redelivery::of(&delivery).delivery_count, Some(2));
     delivery.ack(ack()).await.unwrap();
+    drop(delivery);
     let says = ours(&program.recorder.span(&format!("process {name}")));
     assert!(says.contains(&"carrier.rabbitmq.delivery_count = 2".to_owned()), "{says:?}");
     assert!(says.contains(&"carrier.rabbitmq.redelivered = true".to_owned()), "{says:?}");
@@ -51,6 +52,7 @@ async fn a_dead_lettered_message_says_where_and_why_it_died_first() {
     let delivery = program.amqp.process(&dead.name, delivery);
     assert_eq!(Redelivery::of(&delivery).attempts(), 1);
     delivery.ack(ack()).await.unwrap();
+    drop(delivery);
     let processed = program.recorder.span(&format!("process {}", dead.name));
     let expected = [
         "carrier.rabbitmq.death.count = 1".to_owned(),

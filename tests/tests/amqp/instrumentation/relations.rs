@@ -52,12 +52,14 @@ async fn a_fresh_message_is_a_child_and_a_redelivered_one_links() {
     let first = program.amqp.process(&program.queue.name, next(&mut consumer).await);
     let requeue = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
     first.nack(requeue).await.unwrap();
+    drop(first);
     let sent = program.span("send");
     assert_eq!(program.span("process").parent_span_id, sent.span_context.span_id());
     program.recorder.reset();
 
     let again = program.amqp.process(&program.queue.name, next(&mut consumer).await);
     again.ack(ack()).await.unwrap();
+    drop(again);
     let processed = program.span("process");
     assert_eq!(processed.parent_span_id, SpanId::INVALID);
     assert!(is_linked(&processed, &sent));
@@ -72,6 +74,7 @@ async fn a_message_that_is_old_by_its_timestamp_links() {
     program.publish_with(BasicProperties::default().with_timestamp(seconds)).await;
     let delivery = program.amqp.process(&program.queue.name, program.received().await);
     delivery.ack(ack()).await.unwrap();
+    drop(delivery);
     let (sent, processed) = (program.span("send"), program.span("process"));
     assert_ne!(processed.span_context.trace_id(), sent.span_context.trace_id());
     assert!(is_linked(&processed, &sent));
@@ -87,6 +90,7 @@ async fn one_consumer_can_be_unlike_the_others() {
     let linking = program.amqp.with_relation(Relation::Link);
     let delivery = linking.process(&program.queue.name, program.received().await);
     delivery.ack(ack()).await.unwrap();
+    drop(delivery);
     assert_eq!(program.span("process").parent_span_id, SpanId::INVALID);
 }
 
@@ -109,6 +113,7 @@ async fn whom_the_propagation_does_not_trust_is_linked_or_not_known() {
         program.queue.publish(carrying(&sampled_context()), b"").await;
         let delivery = program.amqp.process(&program.queue.name, program.received().await);
         delivery.ack(ack()).await.unwrap();
+        drop(delivery);
         let processed = program.span("process");
         let sender = sampled_context().span().span_context().trace_id();
         assert_ne!(processed.span_context.trace_id(), sender);

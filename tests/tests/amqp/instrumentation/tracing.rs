@@ -68,6 +68,7 @@ async fn a_span_that_is_made_before_the_handler_runs_belongs_elsewhere() {
         .await;
     drop((early, told));
     delivery.ack(ack()).await.unwrap();
+    drop(delivery);
     let process = program.span("process");
     assert_ne!(program.recorder.span("early").span_context.trace_id(), process.span_context.trace_id());
     assert_eq!(program.recorder.span("told").parent_span_id, process.span_context.span_id());
@@ -88,4 +89,5 @@ async fn a_task_that_the_handler_spawns_takes_its_context_along() {
         })
         .await;
     delivery.ack(ack()).await.unwrap();
+    drop(delivery);
 }
