@@ -8,9 +8,11 @@ use opentelemetry::Context;
 use opentelemetry::trace::{Link, SpanContext};
 
 use super::age::Age;
+use super::incoming::valid_span;
 use super::live::{Beginning, Live, Operation};
+use super::relation::Chosen;
 use super::settings::Shared;
-use super::{Details, Failure, Handled, Incoming, Instrumentation, Settlement, attribute};
+use super::{Details, Failure, Handled, Incoming, Instrumentation, Received, Settlement, attribute};
 use crate::TextMapReader;
 
 impl Instrumentation {
@@ -268,11 +270,39 @@ impl Instrumentation {
         destination: super::Destination,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Settling {
+        self.settle_linked(operation, destination, Vec::new, details)
+    }
+
+    /// As [`settle`](Self::settle), with a link to the sender of the message that is settled.
+    pub fn settle_message<R: TextMapReader>(
+        &self,
+        operation: &'static str,
+        destination: super::Destination,
+        message: &R,
+        details: impl FnOnce(&mut Details<'_>),
+    ) -> Settling {
+        let link = || {
+            let is_related = self.relation.of(&Received::default()) != Chosen::Nothing;
+            let found = is_related.then(|| self.read(message));
+            let sender =
+                found.and_then(|found| valid_span(&found.context).or_else(|| found.links().first().cloned()));
+            sender.map(Link::with_context).into_iter().collect()
+        };
+        self.settle_linked(operation, destination, link, details)
+    }
+
+    fn settle_linked(
+        &self,
+        operation: &'static str,
+        destination: super::Destination,
+        links: impl FnOnce() -> Vec<Link>,
+        details: impl FnOnce(&mut Details<'_>),
+    ) -> Settling {
         let current = Context::current();
         let is_wanted = self.shared.settle_spans && !current.is_telemetry_suppressed();
         Settling(is_wanted.then(|| {
             let (operation, began) = (Operation::settle(operation), Beginning::now());
-            Live::start(&self.shared, operation, destination, began, &current, Vec::new, details)
+            Live::start(&self.shared, operation, destination, began, &current, links, details)
         }))
     }
 }
