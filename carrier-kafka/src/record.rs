@@ -20,7 +20,7 @@ impl<'a> RecordCarrier<'a> {
         Self { headers, body }
     }
 
-    fn borrowed(&self) -> Option<&BorrowedHeaders> {
+    pub(crate) fn borrowed(&self) -> Option<&BorrowedHeaders> {
         self.headers.as_ref().map(OwnedHeaders::as_borrowed)
     }
 }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
-use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
 use smallvec::SmallVec;
 
 use super::age::Age;
@@ -64,6 +64,16 @@ impl Instrumentation {
     /// What a message brought, without a report of how well it was.
     pub(super) fn read<R: TextMapReader>(&self, reader: &R) -> Extraction {
         self.propagation.links(reader)
+    }
+
+    /// A link to a message's sender, for a span that has another parent; none where the relation is none.
+    pub(super) fn link_to_sender<R: TextMapReader>(&self, message: &R) -> Vec<Link> {
+        if self.relation.of(&Received::default()) == Chosen::Nothing {
+            return Vec::new();
+        }
+        let found = self.read(message);
+        let sender = valid_span(&found.context).or_else(|| found.links().first().cloned());
+        sender.map(Link::with_context).into_iter().collect()
     }
 
     /// Where the process span of one message belongs ("Message creation context as parent of 'Process' span").

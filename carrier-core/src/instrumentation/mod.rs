@@ -26,6 +26,7 @@ mod receive;
 mod relation;
 mod sending;
 mod settings;
+mod settle;
 mod tracer;
 
 pub use self::batch::Batch;
@@ -33,8 +34,9 @@ pub use self::destination::Destination;
 pub use self::incoming::Incoming;
 pub use self::live::Beginning;
 pub use self::outcome::{Failure, Handled, Settlement};
-pub use self::process::{Process, Settling};
+pub use self::process::Process;
 pub use self::relation::{Ambient, Received, Relation, Rule};
 pub use self::sending::Sending;
 pub use self::settings::{Builder, Instrumentation};
+pub use self::settle::Settling;
 pub use self::tracer::Details;

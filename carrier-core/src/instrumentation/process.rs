@@ -11,7 +11,7 @@ use super::age::Age;
 use super::incoming::Place;
 use super::live::{Beginning, Live, Operation};
 use super::settings::Shared;
-use super::{Details, Failure, Handled, Incoming, Instrumentation, Settlement, attribute};
+use super::{Details, Failure, Handled, Incoming, Instrumentation, Settlement, Settling, attribute};
 use crate::TextMapReader;
 
 impl Instrumentation {
@@ -172,7 +172,7 @@ impl Process {
         details: impl FnOnce(&mut Details<'_>),
     ) -> Settling {
         let is_wanted = self.shared.settle_spans && !self.context.is_telemetry_suppressed();
-        Settling(is_wanted.then(|| {
+        Settling::new(is_wanted.then(|| {
             let links = || self.creation.clone().map(Link::with_context).into_iter().collect();
             let operation = Operation::settle(operation);
             let began = Beginning::now();
@@ -248,46 +248,4 @@ fn cancelled() -> Failure {
 
 fn panicked() -> Failure {
     Failure::new("panic", "the handler panicked")
-}
-
-/// A settlement under way, whether or not it has a span.
-///
-/// Dropped, it ends the span with the outcome unknown and the status unset.
-#[derive(Debug)]
-pub struct Settling(Option<Live>);
-
-impl Settling {
-    /// Ends the span.
-    pub fn ended(mut self, result: Result<(), Failure>) {
-        if let Some(live) = self.0.take() {
-            live.end(result.err());
-        }
-    }
-}
-
-impl Drop for Settling {
-    fn drop(&mut self) {
-        if let Some(live) = self.0.take() {
-            live.end(None);
-        }
-    }
-}
-
-impl Instrumentation {
-    /// Starts the span of a settlement that is not that of one process span, where those are wanted: a commit.
-    ///
-    /// It is a child of the current span.
-    pub fn settle(
-        &self,
-        operation: &'static str,
-        destination: impl FnOnce() -> super::Destination,
-        details: impl FnOnce(&mut Details<'_>),
-    ) -> Settling {
-        let current = Context::current();
-        let is_wanted = self.shared.settle_spans && !current.is_telemetry_suppressed();
-        Settling(is_wanted.then(|| {
-            let (operation, began) = (Operation::settle(operation), Beginning::now());
-            Live::start(&self.shared, operation, destination(), began, &current, Vec::new, details)
-        }))
-    }
 }

@@ -1,12 +1,9 @@
 //! A message that was asked for and received.
 
 use opentelemetry::Context;
-use opentelemetry::trace::Link;
 
-use super::incoming::valid_span;
 use super::live::{Beginning, Live, Operation};
-use super::relation::Chosen;
-use super::{Destination, Details, Failure, Instrumentation, Received};
+use super::{Destination, Details, Failure, Instrumentation};
 use crate::TextMapReader;
 
 impl Instrumentation {
@@ -29,13 +26,7 @@ impl Instrumentation {
             Ok(message) => (message, None),
             Err(failure) => (None, Some(failure)),
         };
-        let links = || {
-            let is_related = self.relation.of(&Received::default()) != Chosen::Nothing;
-            let found = message.filter(|_| is_related).map(|reader| self.read(reader));
-            let sender =
-                found.and_then(|found| valid_span(&found.context).or_else(|| found.links().first().cloned()));
-            sender.map(Link::with_context).into_iter().collect()
-        };
+        let links = || message.map(|message| self.link_to_sender(message)).unwrap_or_default();
         let operation = Operation::receive();
         let live = Live::start(&self.shared, operation, destination, began, &current, links, details);
         live.consumed(u64::from(message.is_some()), &[]);

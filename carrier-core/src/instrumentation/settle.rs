@@ -1,0 +1,75 @@
+//! Spans of settlements, where those are wanted.
+
+use opentelemetry::Context;
+use opentelemetry::trace::Link;
+
+use super::live::{Beginning, Live, Operation};
+use super::{Destination, Details, Failure, Instrumentation};
+use crate::TextMapReader;
+
+impl Instrumentation {
+    /// Starts the span of a settlement that is not that of one process span, where those are wanted: a commit.
+    ///
+    /// It is a child of the current span. `operation` is the system's name of it.
+    pub fn settle(
+        &self,
+        operation: &'static str,
+        destination: impl FnOnce() -> Destination,
+        details: impl FnOnce(&mut Details<'_>),
+    ) -> Settling {
+        self.settle_linked(operation, destination, Vec::new, details)
+    }
+
+    /// As [`settle`](Self::settle), with a link to the sender of the message that is settled.
+    pub fn settle_message<R: TextMapReader>(
+        &self,
+        operation: &'static str,
+        destination: impl FnOnce() -> Destination,
+        message: &R,
+        details: impl FnOnce(&mut Details<'_>),
+    ) -> Settling {
+        self.settle_linked(operation, destination, || self.link_to_sender(message), details)
+    }
+
+    fn settle_linked(
+        &self,
+        operation: &'static str,
+        destination: impl FnOnce() -> Destination,
+        links: impl FnOnce() -> Vec<Link>,
+        details: impl FnOnce(&mut Details<'_>),
+    ) -> Settling {
+        let current = Context::current();
+        let is_wanted = self.shared.settle_spans && !current.is_telemetry_suppressed();
+        Settling::new(is_wanted.then(|| {
+            let (operation, began) = (Operation::settle(operation), Beginning::now());
+            Live::start(&self.shared, operation, destination(), began, &current, links, details)
+        }))
+    }
+}
+
+/// A settlement under way, whether or not it has a span.
+///
+/// Dropped, it ends the span with the outcome unknown and the status unset.
+#[derive(Debug)]
+pub struct Settling(Option<Live>);
+
+impl Settling {
+    pub(super) fn new(live: Option<Live>) -> Self {
+        Self(live)
+    }
+
+    /// Ends the span.
+    pub fn ended(mut self, result: Result<(), Failure>) {
+        if let Some(live) = self.0.take() {
+            live.end(result.err());
+        }
+    }
+}
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        if let Some(live) = self.0.take() {
+            live.end(None);
+        }
+    }
+}
