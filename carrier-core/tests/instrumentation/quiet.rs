@@ -24,11 +24,11 @@ fn suppressed_nothing_is_started_or_counted() {
     let _suppressed = Context::enter_telemetry_suppressed_scope();
     instrumentation.send(orders(), &mut headers(&[]), nobody).succeeded();
     let process = instrumentation.process(from_orders().to_be_settled(), &sent(), nobody);
-    process.settling("ack", || orders(), nobody).ended(Ok(()));
+    process.settling("ack", orders, nobody).ended(Ok(()));
     drop(process);
     drop(instrumentation.process_batch(orders(), [(sent(), from_orders(), nobody)], nobody));
     instrumentation.received(Beginning::now(), orders(), Ok(Some(&sent())), nobody);
-    instrumentation.settle("commit", || orders(), nobody).ended(Ok(()));
+    instrumentation.settle("commit", orders, nobody).ended(Ok(()));
     assert_eq!(telemetry.seen(), []);
     assert_eq!(telemetry.measured(), []);
 }

@@ -95,8 +95,8 @@ fn settlements_have_no_span_unless_they_are_asked_for() {
     let instrumentation = telemetry.instrumentation();
     let process = instrumentation.process(from_orders(), &sent(), |_| {});
     let asked = |_: &mut carrier_core::instrumentation::Details<'_>| panic!("asked for details");
-    process.settling("ack", || orders(), asked).ended(Ok(()));
-    instrumentation.settle("commit", || orders(), asked).ended(Ok(()));
+    process.settling("ack", orders, asked).ended(Ok(()));
+    instrumentation.settle("commit", orders, asked).ended(Ok(()));
     assert_eq!(telemetry.seen(), []);
     assert_eq!(telemetry.measured_by("messaging.client.operation.duration"), []);
 }
@@ -106,9 +106,9 @@ fn the_span_of_a_settlement_is_a_child_of_the_process_span_and_linked_to_the_sen
     let telemetry = Telemetry::new();
     let instrumentation = telemetry.builder().settle_spans(true).build();
     let process = instrumentation.process(from_orders(), &sent(), |_| {});
-    process.settling("ack", || orders(), |details| details.set("tag", 5)).ended(Ok(()));
-    process.settling("nack", || orders(), |_| {}).ended(Err(Failure::new("closed", "no channel")));
-    drop(process.settling("reject", || orders(), |_| {}));
+    process.settling("ack", orders, |details| details.set("tag", 5)).ended(Ok(()));
+    process.settling("nack", orders, |_| {}).ended(Err(Failure::new("closed", "no channel")));
+    drop(process.settling("reject", orders, |_| {}));
     let span = |operation, id| Seen::settle(operation, "orders").id(7, id).child_of(1).link(7, 8);
     let expected =
         [span("ack", 2).with("tag", 5), span("nack", 3).failed("closed", "no channel"), span("reject", 4)];
@@ -122,7 +122,7 @@ fn a_commit_is_below_the_current_span() {
     let telemetry = Telemetry::new();
     let instrumentation = telemetry.builder().settle_spans(true).consumer_group("billing").build();
     let _current = remote(5, 6, TraceFlags::SAMPLED).attach();
-    instrumentation.settle("commit", || orders(), |_| {}).ended(Ok(()));
+    instrumentation.settle("commit", orders, |_| {}).ended(Ok(()));
     let expected = Seen::settle("commit", "orders").id(5, 1).child_of(6);
     assert_eq!(telemetry.seen(), [expected.with("messaging.consumer.group.name", "billing")]);
 }
@@ -149,6 +149,6 @@ fn where_the_sender_is_nothing_to_a_message_its_settlement_has_no_link() {
     let telemetry = Telemetry::new();
     let instrumentation = telemetry.builder().settle_spans(true).relation(Relation::None).build();
     let process = instrumentation.process(from_orders(), &sent(), |_| {});
-    process.settling("ack", || orders(), |_| {}).ended(Ok(()));
+    process.settling("ack", orders, |_| {}).ended(Ok(()));
     assert_eq!(telemetry.seen(), [Seen::settle("ack", "orders").id(TRACE, 2).child_of(1)]);
 }
