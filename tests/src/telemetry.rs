@@ -1,12 +1,22 @@
-//! Spans that a test can look at, and a context worth carrying.
+//! Spans and metrics that a test can look at, and a context worth carrying.
+
+mod meters;
+mod open;
+mod whole;
 
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::{
+    InMemorySpanExporter, Sampler, SdkTracer, SdkTracerProvider, ShouldSample, SpanData,
+};
 use tracing_subscriber::layer::SubscriberExt as _;
+
+pub use self::meters::{Meters, Point};
+use self::open::OpenSpans;
+pub use self::whole::{Attributes, MEASURED, Whole};
 
 /// The trace of [`sampled_context`].
 pub const TRACE_ID: TraceId = TraceId::from_bytes(0x0af7651916cd43dd8448eb211c80319c_u128.to_be_bytes());
@@ -41,6 +51,7 @@ pub fn sampled_context() -> Context {
 pub struct Recorder {
     provider: SdkTracerProvider,
     exporter: InMemorySpanExporter,
+    open: OpenSpans,
 }
 
 impl Default for Recorder {
@@ -52,9 +63,23 @@ impl Default for Recorder {
 impl Recorder {
     /// Creates a provider that samples everything; nothing global is touched.
     pub fn new() -> Self {
-        let exporter = InMemorySpanExporter::default();
-        let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
-        Self { provider, exporter }
+        Self::sampling(Sampler::AlwaysOn)
+    }
+
+    /// Creates a provider with a sampler; nothing global is touched.
+    pub fn sampling(sampler: impl ShouldSample + 'static) -> Self {
+        let (exporter, open) = (InMemorySpanExporter::default(), OpenSpans::default());
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(sampler)
+            .with_span_processor(open.clone())
+            .with_simple_exporter(exporter.clone())
+            .build();
+        Self { provider, exporter, open }
+    }
+
+    /// Returns how many spans were started and have not ended.
+    pub fn open_spans(&self) -> usize {
+        self.open.count()
     }
 
     /// Returns the provider, for code that takes one.
