@@ -3,6 +3,7 @@
 use carrier_amqp::Instrumentation;
 use carrier_tests::telemetry::Recorder;
 use carrier_tests::{RabbitMq, unique_name};
+use futures::future::{join, join_all};
 use lapin::BasicProperties;
 use lapin::options::{BasicGetOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -72,17 +73,15 @@ async fn a_broker_that_stops_before_it_confirms_fails_the_span_with_the_confirma
     let channel = amqp.channel(plain);
     // Out of memory, the broker reads at most one more message of a connection.
     own.exec(["rabbitmqctl", "set_vm_memory_high_watermark", "0"]).await;
-    let mut confirms = Vec::new();
-    for _ in 0..10 {
+    let publish = async || {
         let properties = BasicProperties::default().with_delivery_mode(2);
-        let publish = channel.basic_publish("".into(), queue.as_str().into(), mandatory(), b"17", properties);
-        confirms.push(publish.await.unwrap());
-    }
-    own.kill().await;
-    let mut lost = 0;
-    for confirm in confirms {
-        lost += usize::from(within("a confirmation", confirm).await.is_err());
-    }
+        let confirm = channel.basic_publish("".into(), queue.as_str().into(), mandatory(), b"17", properties);
+        confirm.await?.await
+    };
+    let all = join_all((0..10).map(|_| publish()));
+    // The messages are on their way when the second future is polled.
+    let (answers, ()) = within("the end of the connection", join(all, own.kill())).await;
+    let lost = answers.iter().filter(|answer| answer.is_err()).count();
     let spans = recorder.spans();
     let failed = spans.iter().filter(|span| matches!(span.status, Status::Error { .. })).count();
     assert_eq!((spans.len(), failed), (10, lost));

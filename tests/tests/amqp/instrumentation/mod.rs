@@ -17,8 +17,8 @@ mod unroutable;
 
 use carrier_amqp::Instrumentation;
 use carrier_amqp::instrumentation::{Builder, Channel};
-use carrier_tests::picture::{self, Meters};
-use carrier_tests::telemetry::Recorder;
+use carrier_tests::picture;
+use carrier_tests::telemetry::{Meters, Recorder};
 use carrier_tests::unique_name;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicPublishOptions, QueueDeclareOptions};
@@ -84,9 +84,15 @@ impl Program {
         next(&mut self.queue.consumer().await).await
     }
 
-    /// All spans as text, where the queue is called `QUEUE`.
+    /// All metrics as text, where the queue is called `QUEUE`.
+    pub(crate) fn metrics(&self) -> String {
+        picture::metrics(&self.meters.points()).replace(&self.queue.name, "QUEUE")
+    }
+
+    /// All spans as text, where the queue is called `QUEUE`; none is open.
     #[track_caller]
     pub(crate) fn assert_spans(&self, expected: &str) {
+        assert_eq!(self.recorder.open_spans(), 0, "spans that have not ended");
         let spans = picture::spans(&self.recorder.spans()).replace(&self.queue.name, "QUEUE");
         assert_eq!(spans.trim_end(), expected.trim());
     }
@@ -94,6 +100,7 @@ impl Program {
     /// What is said of the end of the one span of a name: its settlement, error type and status.
     #[track_caller]
     pub(crate) fn end_of(&self, operation: &str) -> Vec<String> {
+        assert_eq!(self.recorder.open_spans(), 0, "spans that have not ended");
         let spans = picture::spans(&[self.span(operation)]);
         let says = ["  carrier.settlement", "  error.type", "  status"];
         let lines = spans.lines().filter(|line| says.iter().any(|start| line.starts_with(start)));

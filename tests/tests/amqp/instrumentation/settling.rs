@@ -36,6 +36,7 @@ async fn each_way_of_settling_has_its_name() {
     nacked.nack(Default::default()).await.unwrap();
     let rejected = program.amqp.process(&program.queue.name, next(&mut consumer).await);
     rejected.reject(BasicRejectOptions::default()).await.unwrap();
+    drop((nacked, rejected));
     for operation in ["nack", "reject"] {
         assert_eq!(program.end_of(operation), [""; 0]);
     }
@@ -50,5 +51,6 @@ async fn a_settlement_that_cannot_be_sent_has_a_span_without_an_error() {
     let delivery = program.amqp.process(&program.queue.name, received);
     first.close(200, "done".into()).await.unwrap();
     assert!(!delivery.ack(ack()).await.unwrap());
+    drop(delivery);
     assert_eq!(program.end_of("ack"), [""; 0]);
 }

@@ -1,12 +1,13 @@
 //! Without telemetry: suppressed, without an SDK, unsampled. The context goes on.
 
 use carrier_amqp::{Instrumentation, extract};
-use carrier_tests::telemetry::sampled_context;
+use carrier_tests::telemetry::{Recorder, sampled_context};
 use lapin::BasicProperties;
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::noop::NoopTracerProvider;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId};
+use opentelemetry_sdk::trace::Sampler;
 
 use super::{Program, ack, confirmed};
 use crate::support::Queue;
@@ -67,7 +68,9 @@ fn unsampled() -> Context {
 #[tokio::test]
 async fn under_an_unsampled_parent_no_span_is_started_where_that_is_chosen() {
     for skips in [true, false] {
-        let program = Program::with(|builder| builder.skip_unsampled(skips)).await;
+        let recorder = Recorder::sampling(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)));
+        let provider = recorder.provider().clone();
+        let program = Program::with(|builder| builder.tracer_provider(provider).skip_unsampled(skips)).await;
         program.publish().with_context(unsampled()).await;
         let delivery = program.received().await;
         let carried = extract(&delivery).span().span_context().clone();
@@ -76,6 +79,6 @@ async fn under_an_unsampled_parent_no_span_is_started_where_that_is_chosen() {
         assert!(!carried.is_sampled());
         let delivery = program.amqp.process(&program.queue.name, delivery);
         delivery.run(async { delivery.ack(ack()).await }).await.unwrap();
-        assert_eq!(program.recorder.spans().len(), 0);
+        assert_eq!(recorder.spans().len(), 0);
     }
 }
