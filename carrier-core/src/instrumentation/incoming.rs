@@ -5,7 +5,6 @@ use std::time::SystemTime;
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
-use smallvec::SmallVec;
 
 use super::age::Age;
 use super::relation::Chosen;
@@ -55,7 +54,7 @@ impl Incoming {
 pub(super) struct Place {
     /// The context that the span is started in; with the message's baggage.
     pub(super) parent: Context,
-    pub(super) links: SmallVec<[SpanContext; 2]>,
+    pub(super) links: Vec<Link>,
     /// The span that sent the message, for the links of settlements.
     pub(super) creation: Option<SpanContext>,
 }
@@ -84,24 +83,26 @@ impl Instrumentation {
         redelivered: bool,
         age: Age,
     ) -> Place {
-        let found = self.read(reader);
-        let sender = valid_span(&found.context);
-        let mut links: SmallVec<[SpanContext; 2]> = SmallVec::new();
+        let Extraction { context: sent, unused, .. } = self.read(reader);
+        let (sender, around) = (valid_span(&sent), valid_span(ambient));
         let chosen = self.relation.of(&Received { redelivered, age: age.waited() });
+        let parent = match (self.shared.ambient, chosen) {
+            (Ambient::Parent, _) if around.is_some() => with_baggage_of(ambient, &sent),
+            (_, Chosen::Parent) => sent,
+            _ => baggage_alone(&sent),
+        };
+        let mut links = Vec::new();
+        if self.shared.is_skipped(&parent) {
+            return Place { parent, links, creation: None };
+        }
         if chosen != Chosen::Nothing {
-            links.extend(sender);
-            for other in found.links() {
-                add(&mut links, other.clone());
+            for sender in sender.into_iter().chain(unused) {
+                add(&mut links, sender);
             }
         }
         // Only where somebody asks for it: a copy of a span context is one of its tracestate as well.
-        let creation = links.first().filter(|_| self.shared.settle_spans).cloned();
-        let around = valid_span(ambient);
-        let parent = match (self.shared.ambient, chosen) {
-            (Ambient::Parent, _) if around.is_some() => with_baggage_of(ambient, &found.context),
-            (_, Chosen::Parent) => found.into_context(),
-            _ => baggage_alone(&found.context),
-        };
+        let creation = links.first().filter(|_| self.shared.settle_spans);
+        let creation = creation.map(|link| link.span_context.clone());
         if let Some(around) = around.filter(|_| self.shared.ambient == Ambient::Link) {
             add(&mut links, around);
         }
@@ -110,10 +111,10 @@ impl Instrumentation {
 }
 
 /// Adds a span that is not linked yet. One that sent a message and is also around it is local here and remote there.
-fn add(links: &mut SmallVec<[SpanContext; 2]>, span: SpanContext) {
+fn add(links: &mut Vec<Link>, span: SpanContext) {
     let ids = |span: &SpanContext| (span.trace_id(), span.span_id());
-    if links.iter().all(|linked| ids(linked) != ids(&span)) {
-        links.push(span);
+    if links.iter().all(|link| ids(&link.span_context) != ids(&span)) {
+        links.push(Link::with_context(span));
     }
 }
 

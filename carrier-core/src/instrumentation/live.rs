@@ -107,7 +107,7 @@ impl Live {
         links: impl FnOnce() -> Vec<Link>,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Self {
-        let (context, is_recording) = if shared.skip_unsampled && is_unsampled(parent) {
+        let (context, is_recording) = if shared.is_skipped(parent) {
             (parent.clone(), false)
         } else {
             let builder = SpanBuilder {
@@ -224,7 +224,11 @@ fn at_start(shared: &Shared, operation: &Operation, destination: &Destination) -
     attributes
 }
 
-fn is_unsampled(parent: &Context) -> bool {
-    let span = parent.span();
-    span.span_context().is_valid() && !span.span_context().is_sampled()
+impl Shared {
+    /// Whether no span is started below this parent.
+    pub(super) fn is_skipped(&self, parent: &Context) -> bool {
+        let span = parent.span();
+        let span = span.span_context();
+        self.skip_unsampled && span.is_valid() && !span.is_sampled()
+    }
 }

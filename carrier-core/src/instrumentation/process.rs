@@ -45,7 +45,7 @@ impl Instrumentation {
             message.destination,
             began,
             &parent,
-            || links.into_iter().map(Link::with_context).collect(),
+            || links,
             |span| {
                 waited(span);
                 details(span);

@@ -2,6 +2,7 @@
 
 use carrier_core::instrumentation::{Beginning, Details, Instrumentation};
 use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::trace::noop::NoopTracerProvider;
 use opentelemetry::trace::{SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId};
 use opentelemetry::{Context, KeyValue};
@@ -67,7 +68,8 @@ fn suppressed_the_senders_context_reaches_the_handler_which_stays_suppressed() {
 
 fn without_an_sdk() -> Instrumentation {
     let builder = Instrumentation::builder("test").tracer_provider(NoopTracerProvider::new());
-    builder.propagation(propagation()).build()
+    // Not the global one, which another test may have registered by now.
+    builder.meter_provider(NoopMeterProvider::new()).propagation(propagation()).build()
 }
 
 #[test]
