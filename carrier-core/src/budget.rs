@@ -1,7 +1,7 @@
 //! What propagation may add to one message, and what goes first where it is too much.
 
 use crate::injection::{DropReason, Injection};
-use crate::names::{BAGGAGE, TRACESTATE};
+use crate::names::{BAGGAGE, BAGGAGE_AT, OURS, TRACESTATE_AT};
 use crate::w3c::{MAX_BYTES, MAX_MEMBERS};
 use crate::{Fields, TextMapCarrier};
 
@@ -47,13 +47,10 @@ impl Budget {
         fields: &mut Fields<'_>,
         report: &mut Injection,
     ) -> bool {
-        if let Some(baggage) = fields.value_mut(BAGGAGE) {
+        if let Some(baggage) = fields.value_mut(BAGGAGE_AT) {
             let fits = |value: &str| value.len() <= MAX_BYTES && value.split(',').count() <= MAX_MEMBERS;
             let dropped = shorten(baggage, false, fits);
             report.drop_members(BAGGAGE, dropped, DropReason::Budget);
-            if baggage.is_empty() {
-                fields.unset(BAGGAGE);
-            }
         }
         let there = carrier.size_without(fields);
         let message = self.message.or_else(|| carrier.size_limit(there));
@@ -64,21 +61,19 @@ impl Budget {
         let size = |fields: &Fields<'_>| -> usize {
             fields.entries().map(|(key, value)| carrier.entry_size(key, value)).sum()
         };
-        for (field, long_first) in [(BAGGAGE, false), (TRACESTATE, true)] {
+        for (at, long_first) in [(BAGGAGE_AT, false), (TRACESTATE_AT, true)] {
+            let field = OURS[at];
             let total = size(fields);
             if total <= limit {
                 return true;
             }
-            let Some(value) = fields.value_mut(field) else {
+            let Some(value) = fields.value_mut(at) else {
                 continue;
             };
             let own = carrier.entry_size(field, value);
             let allowed = limit.saturating_sub(total - own);
             let fits = |value: &str| carrier.entry_size(field, value) <= allowed;
             let dropped = shorten(value, long_first, fits);
-            if value.is_empty() {
-                fields.unset(field);
-            }
             report.drop_members(field, dropped, DropReason::Budget);
         }
         // What is left is traceparent and fields that nobody may cut. They are sent over what may be added, and not over

@@ -3,19 +3,22 @@
 use std::borrow::Cow;
 
 use opentelemetry::trace::SpanContext;
-use smallvec::SmallVec;
 
 use crate::Fields;
+use crate::fields::Counted;
+use crate::names::{OURS, place};
 
 /// What an injection did to a message.
 ///
 /// A report that nobody has to look at: `propagation.inject(&cx, &mut headers);` is a statement.
 #[derive(Debug, Clone, Default)]
 pub struct Injection {
-    fields: SmallVec<[Cow<'static, str>; 3]>,
+    // Small, since everybody gets it and hardly anybody looks at it: what is rare is on the heap.
+    ours: [bool; 3],
+    others: Vec<String>,
     bytes: usize,
-    dropped: SmallVec<[Dropped; 1]>,
-    pub(crate) existing: Option<SpanContext>,
+    dropped: Vec<Dropped>,
+    existing: Option<Box<SpanContext>>,
     pub(crate) outcome: Outcome,
 }
 
@@ -66,7 +69,9 @@ pub enum DropReason {
 impl Injection {
     /// The keys of the fields that were written.
     pub fn fields(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.fields.iter().map(|field| &**field)
+        let ours = OURS.into_iter().zip(self.ours).filter(|(_, is_written)| *is_written);
+        let left = self.ours.iter().filter(|is_written| **is_written).count() + self.others.len();
+        Counted { left, all: ours.map(|(field, _)| field).chain(self.others.iter().map(String::as_str)) }
     }
 
     /// How many bytes the written fields take, names and values and what the transport puts around them.
@@ -81,7 +86,7 @@ impl Injection {
 
     /// The valid span context that was in the message before, for a link.
     pub fn existing(&self) -> Option<&SpanContext> {
-        self.existing.as_ref()
+        self.existing.as_deref()
     }
 
     /// What became of the message.
@@ -99,9 +104,20 @@ impl Injection {
         }
     }
 
+    /// What is in the message already.
+    pub(crate) fn found(&mut self, existing: Option<SpanContext>, outcome: Outcome) {
+        self.existing = existing.map(Box::new);
+        self.outcome = outcome;
+    }
+
     pub(crate) fn written(&mut self, fields: &Fields<'_>, size: impl Fn(&str, &str) -> usize) {
         self.outcome = Outcome::Written;
-        self.bytes = fields.entries().map(|(key, value)| size(key, value)).sum();
-        self.fields = fields.entries().map(|(key, _)| crate::names::known(key)).collect();
+        for (key, value) in fields.entries() {
+            self.bytes += size(key, value);
+            match place(key) {
+                Some(place) => self.ours[place] = true,
+                None => self.others.push(key.to_owned()),
+            }
+        }
     }
 }

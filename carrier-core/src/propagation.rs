@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::environment;
 use crate::fields::is_writable;
 use crate::injection::DropReason;
-use crate::names::{BAGGAGE, TRACESTATE, is_ours};
+use crate::names::{BAGGAGE, BAGGAGE_AT, OURS, TRACESTATE_AT, is_ours};
 use crate::read::MAX_REPETITIONS;
 use crate::settings::{BaggageFilter, Settings, Source};
 use crate::{
@@ -103,8 +103,12 @@ impl Propagation {
         carrier: &mut C,
     ) -> Injection {
         let mut survey = Some(survey);
+        // The application may have registered another propagator since, whose fields nobody looked for.
+        let is_same = !matches!(self.0.source, Source::Application);
         self.with_propagator(|propagator| {
-            self.0.inject(propagator, survey.take().unwrap_or_default(), cx, carrier)
+            let survey = survey.take().unwrap_or_default();
+            let is_new = survey.is_new && is_same;
+            self.0.inject(propagator, Survey { is_new, ..survey }, cx, carrier)
         })
         .unwrap_or_default()
     }
@@ -116,14 +120,14 @@ impl Propagation {
     }
 
     /// Calls `then` with the propagator that writes; `None` where propagation is off.
-    fn with_propagator<T>(&self, mut then: impl FnMut(&dyn TextMapPropagator) -> T) -> Option<T> {
+    fn with_propagator<T>(&self, mut then: impl FnMut(Used<'_>) -> T) -> Option<T> {
         match &self.0.source {
-            Source::Application => {
-                get_text_map_propagator(|propagator| is_used(propagator).then(|| then(propagator)))
-                    .or_else(|| Some(then(environment::propagator())))
-            }
-            Source::Own(propagator) => Some(then(&**propagator)),
-            Source::W3c(w3c) => Some(then(w3c)),
+            Source::Application => get_text_map_propagator(|propagator| {
+                is_used(propagator).then(|| then(Used::Other(propagator)))
+            })
+            .or_else(|| Some(then(Used::Ours(environment::propagator())))),
+            Source::Own(propagator) => Some(then(Used::Other(&**propagator))),
+            Source::W3c(w3c) => Some(then(Used::Ours(w3c))),
             Source::Off => None,
         }
     }
@@ -167,10 +171,43 @@ impl Propagation {
     }
 }
 
+/// The propagator that is used.
+#[derive(Clone, Copy)]
+enum Used<'p> {
+    /// It need not be asked through OpenTelemetry's interface.
+    Ours(&'p W3c),
+    Other(&'p dyn TextMapPropagator),
+}
+
+impl<'p> Used<'p> {
+    /// Whether one of its fields is in a carrier, valid or not.
+    fn is_in<R: TextMapReader>(self, carrier: &R) -> bool {
+        let is_there = |name: &str| is_writable(name) && carrier.get_all(name).next().is_some();
+        match self {
+            Self::Ours(w3c) => w3c.names().iter().any(|name| carrier.get_all(name).next().is_some()),
+            Self::Other(propagator) => propagator.fields().any(is_there),
+        }
+    }
+
+    /// What it writes for a context.
+    fn write(self, cx: &Context) -> Fields<'p> {
+        match self {
+            Self::Ours(w3c) => w3c.write(cx),
+            Self::Other(propagator) => {
+                let mut fields = Fields::of(propagator);
+                propagator.inject_context(cx, &mut fields);
+                fields
+            }
+        }
+    }
+}
+
 /// What is in a carrier before an injection.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     is_reused: bool,
+    /// Whether it is certain that none of the fields is there.
+    is_new: bool,
     existing: Option<SpanContext>,
     /// What becomes of the message where nothing is to be written.
     outcome: Outcome,
@@ -217,11 +254,14 @@ fn nothing() -> Extraction {
 
 impl Settings {
     /// What of the propagator's fields is in a carrier, and what that means for an injection.
-    fn survey<R: TextMapReader>(&self, propagator: &dyn TextMapPropagator, carrier: &R) -> Survey {
-        let is_there = |name: &str| is_writable(name) && carrier.get_all(name).next().is_some();
-        let mut survey = Survey { is_reused: propagator.fields().any(is_there), ..Survey::default() };
+    fn survey<R: TextMapReader>(&self, propagator: Used<'_>, carrier: &R) -> Survey {
+        let is_reused = propagator.is_in(carrier);
+        let mut survey = Survey { is_reused, is_new: !is_reused, ..Survey::default() };
         if survey.is_reused {
-            let mut found = self.read(propagator, carrier, Report::Wanted);
+            let mut found = match propagator {
+                Used::Ours(w3c) => self.read_own(w3c, carrier),
+                Used::Other(propagator) => self.read(propagator, carrier, Report::Wanted),
+            };
             let is_valid = found.context.has_active_span();
             survey.outcome = match self.existing {
                 Existing::Keep if is_valid => Outcome::Kept,
@@ -239,29 +279,31 @@ impl Settings {
 
     fn inject<C: TextMapCarrier>(
         &self,
-        propagator: &dyn TextMapPropagator,
+        propagator: Used<'_>,
         survey: Survey,
         cx: &Context,
         carrier: &mut C,
     ) -> Injection {
-        let is_reused = survey.is_reused;
+        let Survey { is_reused, is_new, .. } = survey;
         let mut report = Injection::default();
-        (report.existing, report.outcome) = (survey.existing, survey.outcome);
+        report.found(survey.existing, survey.outcome);
         if report.outcome != Outcome::Nothing {
             return report;
         }
-        let mut fields = Fields::of(propagator);
         let (cx, dropped) = filtered(cx, self.baggage_out.as_ref());
         report.drop_members(BAGGAGE, dropped, DropReason::NotAllowed);
-        propagator.inject_context(&cx, &mut fields);
+        let mut fields = propagator.write(&cx);
         report_left_out(&cx, &fields, &mut report);
-        if fields.entries().len() == 0 && !is_reused {
+        if !fields.has_entries() && !is_reused {
             return report;
+        }
+        if is_new {
+            fields.for_a_new_message();
         }
         if !self.budget.apply(carrier, &mut fields, &mut report) {
             fields.unset_all();
             report.outcome = Outcome::NoRoom;
-        } else if fields.entries().len() == 0 {
+        } else if !fields.has_entries() {
             report.outcome = Outcome::Removed;
         } else {
             report.written(&fields, |key, value| carrier.entry_size(key, value));
@@ -336,18 +378,18 @@ impl Settings {
 
 /// Reports the members that the propagator itself left out: over its limits, or not fit for a header.
 fn report_left_out(cx: &Context, fields: &Fields<'_>, report: &mut Injection) {
-    let mut left_out = |field, there: usize, reason| {
-        let written = fields.members(field);
-        if there > written && fields.replaces(field) {
-            report.drop_members(field, there - written, reason);
+    let mut left_out = |at: usize, there: usize, reason| {
+        let written = fields.members(at);
+        if there > written && fields.has(OURS[at]) {
+            report.drop_members(OURS[at], there - written, reason);
         }
     };
     let limit_or_invalid = if fields.is_refused() { DropReason::Invalid } else { DropReason::Budget };
-    left_out(BAGGAGE, cx.baggage().len(), limit_or_invalid);
+    left_out(BAGGAGE_AT, cx.baggage().len(), limit_or_invalid);
     let span = cx.span();
     let span = span.span_context();
     if span.is_valid() && *span.trace_state() != TraceState::NONE {
-        left_out(TRACESTATE, span.trace_state().into_iter().len(), DropReason::Invalid);
+        left_out(TRACESTATE_AT, span.trace_state().into_iter().len(), DropReason::Invalid);
     }
 }
 

@@ -46,6 +46,10 @@ pub(crate) struct Single<T> {
 }
 
 impl<T> Single<T> {
+    fn none(status: Status) -> Self {
+        Self { status, value: None, index: 0, count: 0, unused: SmallVec::new() }
+    }
+
     /// Whether several copies differ.
     pub(crate) fn is_conflict(&self) -> bool {
         matches!(self.status, Status::Conflicting { .. })
@@ -65,13 +69,23 @@ where
     R: TextMapReader,
     T: PartialEq + Copy,
 {
-    let mut found =
-        Single { status: Status::Absent, value: None, index: 0, count: 0, unused: SmallVec::new() };
+    let mut values = reader.get_all(key);
+    let first = values.next();
+    let Some(first) = first else { return Single::none(Status::Absent) };
+    let second = values.next();
+    if second.is_none() && !first.is_empty() {
+        // Nearly always.
+        return match parsed(key, first, &parse) {
+            Ok(value) => Single { value: Some(value), count: 1, ..Single::none(Status::Valid) },
+            Err(doubt) => Single { count: 1, ..Single::none(doubt) },
+        };
+    }
+    let mut found = Single::none(Status::Absent);
     // The first copy that is not valid, and what is wrong with it.
     let mut bad: Option<(FieldValue<'a>, Status)> = None;
     let mut differ = false;
     let mut over = false;
-    for (index, value) in reader.get_all(key).enumerate() {
+    for (index, value) in std::iter::once(first).chain(second).chain(values).enumerate() {
         if index >= MAX_REPETITIONS {
             over = true;
             break;
@@ -80,12 +94,7 @@ where
             continue;
         }
         found.count += 1;
-        let parsed = match value {
-            FieldValue::Other(found) => Err(Status::WrongType { field: key.into(), found }),
-            _ => parse(value.as_bytes().unwrap_or_default())
-                .map_err(|reason| Status::Malformed { field: key.into(), reason }),
-        };
-        match parsed {
+        match parsed(key, value, &parse) {
             Ok(value) => {
                 differ |= bad.is_some() || found.unused.iter().any(|other| *other != value);
                 // Each once, the newest last.
@@ -116,6 +125,18 @@ where
         None => Status::Absent,
     };
     found
+}
+
+fn parsed<'a, T>(
+    key: &'static str,
+    value: FieldValue<'a>,
+    parse: impl Fn(&'a [u8]) -> Result<T, Reason>,
+) -> Result<T, Status> {
+    match value {
+        FieldValue::Other(found) => Err(Status::WrongType { field: key.into(), found }),
+        _ => parse(value.as_bytes().unwrap_or_default())
+            .map_err(|reason| Status::Malformed { field: key.into(), reason }),
+    }
 }
 
 fn same(left: FieldValue<'_>, right: FieldValue<'_>) -> bool {

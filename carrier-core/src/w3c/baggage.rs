@@ -51,7 +51,7 @@ impl TextMapPropagator for W3cBaggage {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        read(&FromExtractor(extractor)).onto(cx)
+        onto(read(&FromExtractor(extractor)).members, cx)
     }
 
     fn fields(&self) -> FieldIter<'_> {
@@ -63,18 +63,16 @@ impl TextMapPropagator for W3cBaggage {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) status: Status,
-    members: Vec<Member>,
+    pub(crate) members: Vec<Member>,
 }
 
-impl Found {
-    /// The given context with the members that were found beside what it holds already, or as it is.
-    pub(crate) fn onto(self, cx: &Context) -> Context {
-        if self.members.is_empty() {
-            return cx.clone();
-        }
-        let existing = cx.baggage().iter().map(|(key, value)| (key.clone(), value.clone()));
-        cx.with_baggage(existing.chain(self.members).collect::<Baggage>())
+/// The given context with the members that were found beside what it holds already.
+pub(crate) fn onto(members: Vec<Member>, cx: &Context) -> Context {
+    if members.is_empty() {
+        return cx.clone();
     }
+    let existing = cx.baggage().iter().map(|(key, value)| (key.clone(), value.clone()));
+    cx.with_baggage(existing.chain(members).collect::<Baggage>())
 }
 
 /// Reads the baggage of a carrier.
@@ -94,7 +92,7 @@ pub(crate) fn status_of(text: &str) -> Status {
     parse(text).status
 }
 
-type Member = (Key, (StringValue, BaggageMetadata));
+pub(crate) type Member = (Key, (StringValue, BaggageMetadata));
 
 /// The good members, within the limits; a bad one is skipped alone, an empty one is none.
 fn parse(text: &str) -> Found {
@@ -137,7 +135,10 @@ fn parse_member(member: &str) -> Option<Member> {
 }
 
 /// Whole members, in the order of their keys since OpenTelemetry's type keeps none, as far as there is room.
-fn format(baggage: &Baggage) -> String {
+pub(crate) fn format(baggage: &Baggage) -> String {
+    if baggage.is_empty() {
+        return String::new();
+    }
     let mut sorted: Vec<_> = baggage.iter().collect();
     sorted.sort_unstable_by(|left, right| left.0.as_str().cmp(right.0.as_str()));
     let mut text = String::new();
@@ -282,11 +283,11 @@ mod tests {
     fn baggage_that_is_there_already_stays() {
         let cx = Context::new().with_baggage([opentelemetry::KeyValue::new("old", "1")]);
         let headers = BTreeMap::from([(BAGGAGE.to_owned(), "new=2".to_owned())]);
-        let cx = read(&headers).onto(&cx);
+        let cx = onto(read(&headers).members, &cx);
         let baggage = cx.baggage();
         assert_eq!((baggage.get("old").unwrap().as_str(), baggage.get("new").unwrap().as_str()), ("1", "2"));
         let bad = BTreeMap::from([(BAGGAGE.to_owned(), "bad".to_owned())]);
-        assert_eq!(read(&bad).onto(&cx).baggage().len(), 2);
+        assert_eq!(onto(read(&bad).members, &cx).baggage().len(), 2);
     }
 
     proptest! {

@@ -4,13 +4,16 @@
 //! more than the specifications do.
 
 mod baggage;
+mod hex;
 mod trace_context;
 mod traceparent;
 mod tracestate;
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use smallvec::SmallVec;
@@ -21,8 +24,8 @@ pub use self::trace_context::W3cTraceContext;
 pub(crate) use self::traceparent::TraceParent;
 pub(crate) use self::tracestate::read as read_tracestate;
 
-use crate::names::{BAGGAGE, TRACEPARENT, TRACESTATE};
-use crate::{Conflict, Extraction, FromExtractor, Status, TextMapReader};
+use crate::names::{BAGGAGE_AT, OURS};
+use crate::{Conflict, Extraction, Fields, FromExtractor, Status, TextMapReader};
 
 /// W3C trace context and baggage, strict: the propagator to register.
 ///
@@ -43,25 +46,49 @@ pub struct W3c {
 }
 
 // Trace context first, so that either alone is a part of it.
-static FIELDS: LazyLock<[String; 3]> =
-    LazyLock::new(|| [TRACEPARENT, TRACESTATE, BAGGAGE].map(str::to_owned));
+static FIELDS: LazyLock<[String; 3]> = LazyLock::new(|| OURS.map(str::to_owned));
 
 impl W3c {
-    /// What a carrier holds, onto the given context.
-    pub(crate) fn read<R: TextMapReader>(&self, cx: &Context, reader: &R, conflict: Conflict) -> Extraction {
-        let mut found = Extraction { context: cx.clone(), status: Status::Absent, unused: SmallVec::new() };
+    /// The names of its fields.
+    pub(crate) fn names(&self) -> &'static [&'static str] {
+        match (self.trace_context, self.baggage) {
+            (true, true) => &OURS,
+            (true, false) => &OURS[..2],
+            (false, true) => &OURS[2..],
+            (false, false) => &[],
+        }
+    }
+
+    /// What a context says, without a way through OpenTelemetry's interface and its checks of what is valid by itself.
+    pub(crate) fn write(&self, cx: &Context) -> Fields<'static> {
+        let mut fields = Fields::of_ours([self.trace_context, self.trace_context, self.baggage]);
         if self.trace_context {
-            let mut span = trace_context::read(reader, conflict);
-            found.status = std::mem::replace(&mut span.status, Status::Absent);
-            found.unused = std::mem::take(&mut span.unused);
-            found.context = span.onto(cx);
+            trace_context::write(cx, |place, value| fields.put(place, value));
         }
         if self.baggage {
-            let mut baggage = baggage::read(reader);
-            found.status = found.status.or(std::mem::replace(&mut baggage.status, Status::Absent));
-            found.context = baggage.onto(&found.context);
+            fields.put(BAGGAGE_AT, baggage::format(cx.baggage()));
         }
-        found
+        fields
+    }
+
+    /// What a carrier holds, onto the given context.
+    pub(crate) fn read<R: TextMapReader>(&self, cx: &Context, reader: &R, conflict: Conflict) -> Extraction {
+        let (mut context, mut status, mut unused) = (Cow::Borrowed(cx), Status::Absent, SmallVec::new());
+        if self.trace_context {
+            let found = trace_context::read(reader, conflict);
+            (status, unused) = (found.status, found.unused);
+            if let Some(found) = found.context {
+                context = Cow::Owned(found.onto(&context));
+            }
+        }
+        if self.baggage {
+            let found = baggage::read(reader);
+            status = status.or(found.status);
+            if !found.members.is_empty() {
+                context = Cow::Owned(baggage::onto(found.members, &context));
+            }
+        }
+        Extraction { context: context.into_owned(), status, unused }
     }
 }
 
