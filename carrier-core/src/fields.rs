@@ -1,6 +1,7 @@
 //! What one injection does to a carrier, gathered before the carrier is touched.
 
 use std::borrow::Cow;
+use std::vec;
 
 use opentelemetry::propagation::{Injector, TextMapPropagator};
 
@@ -19,12 +20,18 @@ pub struct Fields<'p> {
     // nearly anybody sends. An empty value is none.
     ours: [String; 3],
     declares: [bool; 3],
-    others: Vec<(Cow<'p, str>, String)>,
-    declares_others: Vec<&'p str>,
     /// Whether none of the declared fields is in the carrier.
     is_new: bool,
     /// Whether something was set that no header may hold.
     refused: bool,
+    others: Option<Box<Others<'p>>>,
+}
+
+/// What a propagator has beside W3C's fields.
+#[derive(Debug, Default)]
+struct Others<'p> {
+    entries: Vec<(Cow<'p, str>, String)>,
+    declares: Vec<&'p str>,
 }
 
 impl<'p> Fields<'p> {
@@ -34,7 +41,7 @@ impl<'p> Fields<'p> {
         for name in propagator.fields().filter(|name| is_writable(name)) {
             match place(name) {
                 Some(place) => fields.declares[place] = true,
-                None => fields.declares_others.push(name),
+                None => fields.others.get_or_insert_default().declares.push(name),
             }
         }
         fields
@@ -56,6 +63,7 @@ impl<'p> Fields<'p> {
     }
 
     /// Whether a header of this exact key goes, because it is an old copy of a field.
+    #[inline]
     pub fn replaces(&self, key: &str) -> bool {
         match self.declares(key) {
             true => !self.is_new,
@@ -69,45 +77,45 @@ impl<'p> Fields<'p> {
     }
 
     /// The keys whose old headers go, each once.
+    #[inline]
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let ours = (0..OURS.len()).filter(|place| match self.declares[*place] {
             true => !self.is_new,
             false => !self.ours[*place].is_empty(),
         });
-        let declared = self.declares_others.iter().copied().filter(|_| !self.is_new);
-        let beyond =
-            self.others.iter().map(|(key, _)| &**key).filter(|key| !self.declares_others.contains(key));
-        ours.map(|place| OURS[place]).chain(declared).chain(beyond)
+        let others = self.others.iter().flat_map(|others| {
+            let declared = others.declares.iter().copied().filter(|_| !self.is_new);
+            let set = others.entries.iter().map(|(key, _)| &**key);
+            declared.chain(set.filter(|key| !others.declares.contains(key)))
+        });
+        ours.map(|place| OURS[place]).chain(others)
     }
 
     /// The headers to add, key and value, each key once.
+    #[inline]
     pub fn entries(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        let ours = OURS.into_iter().zip(self.ours.iter().map(String::as_str));
-        let others = self.others.iter().map(|(key, value)| (&**key, &**value));
-        Counted { left: self.count(), all: ours.filter(|(_, value)| !value.is_empty()).chain(others) }
+        Entries { fields: self, next: 0, left: self.count() }
     }
 
     /// The headers to add, by value: most carriers can keep the `String` as it is.
+    #[inline]
     pub fn into_entries(self) -> impl ExactSizeIterator<Item = (Cow<'p, str>, String)> {
-        let left = self.count();
-        let ours = OURS.into_iter().zip(self.ours).filter(|(_, value)| !value.is_empty());
-        Counted { left, all: ours.map(|(key, value)| (Cow::Borrowed(key), value)).chain(self.others) }
+        let (left, others) = (self.count(), self.others.map(|others| others.entries));
+        IntoEntries { ours: self.ours, others: others.unwrap_or_default().into_iter(), next: 0, left }
     }
 
-    /// Whether a key is one of the fields, old or new.
-    pub(crate) fn has(&self, key: &str) -> bool {
-        self.declares(key) || self.sets(key)
-    }
-
+    #[inline]
     pub(crate) fn has_entries(&self) -> bool {
-        self.ours.iter().any(|value| !value.is_empty()) || !self.others.is_empty()
+        self.count() > 0
     }
 
+    #[inline]
     pub(crate) fn is_refused(&self) -> bool {
         self.refused
     }
 
     /// Sets one of W3C's fields to what is known to be a field value.
+    #[inline]
     pub(crate) fn put(&mut self, place: usize, value: String) {
         self.ours[place] = value;
     }
@@ -120,10 +128,11 @@ impl<'p> Fields<'p> {
     /// Takes back all that was about to be added; the old headers still go.
     pub(crate) fn unset_all(&mut self) {
         self.ours = Default::default();
-        self.others.clear();
+        self.others.iter_mut().for_each(|others| others.entries.clear());
     }
 
     /// How many members one of W3C's lists has that is about to be added.
+    #[inline]
     pub(crate) fn members(&self, place: usize) -> usize {
         match &*self.ours[place] {
             "" => 0,
@@ -131,21 +140,32 @@ impl<'p> Fields<'p> {
         }
     }
 
-    fn count(&self) -> usize {
-        self.ours.iter().filter(|value| !value.is_empty()).count() + self.others.len()
+    /// Whether a key is one of the fields, old or new.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.declares(key) || self.sets(key)
     }
 
+    #[inline]
+    fn count(&self) -> usize {
+        let others = self.others.as_ref().map_or(0, |others| others.entries.len());
+        self.ours.iter().filter(|value| !value.is_empty()).count() + others
+    }
+
+    #[inline]
     fn declares(&self, key: &str) -> bool {
         match place(key) {
             Some(place) => self.declares[place],
-            None => self.declares_others.contains(&key),
+            None => self.others.as_ref().is_some_and(|others| others.declares.contains(&key)),
         }
     }
 
+    #[inline]
     fn sets(&self, key: &str) -> bool {
         match place(key) {
             Some(place) => !self.ours[place].is_empty(),
-            None => self.others.iter().any(|(name, _)| name == key),
+            None => {
+                self.others.as_ref().is_some_and(|others| others.entries.iter().any(|(name, _)| name == key))
+            }
         }
     }
 }
@@ -161,30 +181,41 @@ impl Injector for Fields<'_> {
             self.ours[place] = value;
             return;
         }
-        if let Some((_, old)) = self.others.iter_mut().find(|(name, _)| name == key) {
+        let others = self.others.get_or_insert_default();
+        if let Some((_, old)) = others.entries.iter_mut().find(|(name, _)| name == key) {
             *old = value;
             return;
         }
-        let key = match self.declares_others.iter().find(|name| **name == key) {
+        let key = match others.declares.iter().find(|name| **name == key) {
             Some(name) => Cow::Borrowed(*name),
             None => Cow::Owned(key.to_owned()),
         };
-        self.others.push((key, value));
+        others.entries.push((key, value));
     }
 }
 
-/// An iterator whose length is known.
-pub(crate) struct Counted<I> {
-    pub(crate) left: usize,
-    pub(crate) all: I,
+/// What is to be added, read.
+struct Entries<'f, 'p> {
+    fields: &'f Fields<'p>,
+    next: usize,
+    left: usize,
 }
 
-impl<I: Iterator> Iterator for Counted<I> {
-    type Item = I::Item;
+impl<'f> Iterator for Entries<'f, '_> {
+    type Item = (&'f str, &'f str);
 
-    fn next(&mut self) -> Option<I::Item> {
-        self.left = self.left.saturating_sub(1);
-        self.all.next()
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        while let Some(value) = self.fields.ours.get(self.next) {
+            self.next += 1;
+            if !value.is_empty() {
+                return Some((OURS[self.next - 1], value));
+            }
+        }
+        self.next += 1;
+        let (key, value) = self.fields.others.as_ref()?.entries.get(self.next - OURS.len() - 1)?;
+        Some((key, value))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -192,7 +223,37 @@ impl<I: Iterator> Iterator for Counted<I> {
     }
 }
 
-impl<I: Iterator> ExactSizeIterator for Counted<I> {}
+impl ExactSizeIterator for Entries<'_, '_> {}
+
+/// What is to be added, by value.
+struct IntoEntries<'p> {
+    ours: [String; 3],
+    others: vec::IntoIter<(Cow<'p, str>, String)>,
+    next: usize,
+    left: usize,
+}
+
+impl<'p> Iterator for IntoEntries<'p> {
+    type Item = (Cow<'p, str>, String);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        while let Some(value) = self.ours.get_mut(self.next) {
+            self.next += 1;
+            if !value.is_empty() {
+                return Some((Cow::Borrowed(OURS[self.next - 1]), std::mem::take(value)));
+            }
+        }
+        self.others.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for IntoEntries<'_> {}
 
 /// Whether a header may have this name.
 pub(crate) fn is_writable(key: &str) -> bool {

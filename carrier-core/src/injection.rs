@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use opentelemetry::trace::SpanContext;
 
 use crate::Fields;
-use crate::fields::Counted;
 use crate::names::{OURS, place};
 
 /// What an injection did to a message.
@@ -13,13 +12,18 @@ use crate::names::{OURS, place};
 /// A report that nobody has to look at: `propagation.inject(&cx, &mut headers);` is a statement.
 #[derive(Debug, Clone, Default)]
 pub struct Injection {
-    // Small, since everybody gets it and hardly anybody looks at it: what is rare is on the heap.
     ours: [bool; 3],
-    others: Vec<String>,
-    bytes: usize,
-    dropped: Vec<Dropped>,
-    existing: Option<Box<SpanContext>>,
     pub(crate) outcome: Outcome,
+    bytes: usize,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few injections have to say: a report that everybody gets and hardly anybody looks at is small.
+#[derive(Debug, Clone, Default)]
+struct Rare {
+    others: Vec<String>,
+    dropped: Vec<Dropped>,
+    existing: Option<SpanContext>,
 }
 
 /// What became of the message.
@@ -69,9 +73,10 @@ pub enum DropReason {
 impl Injection {
     /// The keys of the fields that were written.
     pub fn fields(&self) -> impl ExactSizeIterator<Item = &str> {
-        let ours = OURS.into_iter().zip(self.ours).filter(|(_, is_written)| *is_written);
-        let left = self.ours.iter().filter(|is_written| **is_written).count() + self.others.len();
-        Counted { left, all: ours.map(|(field, _)| field).chain(self.others.iter().map(String::as_str)) }
+        let ours =
+            OURS.into_iter().zip(self.ours).filter(|(_, is_written)| *is_written).map(|(field, _)| field);
+        let others = self.rare.iter().flat_map(|rare| rare.others.iter().map(String::as_str));
+        ours.chain(others).collect::<Vec<_>>().into_iter()
     }
 
     /// How many bytes the written fields take, names and values and what the transport puts around them.
@@ -81,12 +86,12 @@ impl Injection {
 
     /// The members that were left out.
     pub fn dropped(&self) -> &[Dropped] {
-        &self.dropped
+        self.rare.as_ref().map_or(&[], |rare| &rare.dropped)
     }
 
     /// The valid span context that was in the message before, for a link.
     pub fn existing(&self) -> Option<&SpanContext> {
-        self.existing.as_deref()
+        self.rare.as_ref()?.existing.as_ref()
     }
 
     /// What became of the message.
@@ -94,29 +99,36 @@ impl Injection {
         self.outcome
     }
 
+    #[inline]
     pub(crate) fn drop_members(&mut self, field: &'static str, members: usize, reason: DropReason) {
-        if members == 0 {
-            return;
+        if members > 0 {
+            self.dropped_members(field, members, reason);
         }
-        match self.dropped.iter_mut().find(|dropped| dropped.field == field && dropped.reason == reason) {
+    }
+
+    fn dropped_members(&mut self, field: &'static str, members: usize, reason: DropReason) {
+        let all = &mut self.rare.get_or_insert_default().dropped;
+        match all.iter_mut().find(|dropped| dropped.field == field && dropped.reason == reason) {
             Some(dropped) => dropped.members += members,
-            None => self.dropped.push(Dropped { field: field.into(), members, reason }),
+            None => all.push(Dropped { field: field.into(), members, reason }),
         }
     }
 
-    /// What is in the message already.
-    pub(crate) fn found(&mut self, existing: Option<SpanContext>, outcome: Outcome) {
-        self.existing = existing.map(Box::new);
-        self.outcome = outcome;
+    /// A report that begins with what is in the message already.
+    #[inline]
+    pub(crate) fn of(existing: Option<SpanContext>, outcome: Outcome) -> Self {
+        let rare = existing.map(|existing| Box::new(Rare { existing: Some(existing), ..Rare::default() }));
+        Self { outcome, rare, ..Self::default() }
     }
 
-    pub(crate) fn written(&mut self, fields: &Fields<'_>, size: impl Fn(&str, &str) -> usize) {
+    #[inline]
+    pub(crate) fn written(&mut self, fields: &Fields<'_>, bytes: usize) {
         self.outcome = Outcome::Written;
-        for (key, value) in fields.entries() {
-            self.bytes += size(key, value);
+        self.bytes = bytes;
+        for (key, _) in fields.entries() {
             match place(key) {
                 Some(place) => self.ours[place] = true,
-                None => self.others.push(key.to_owned()),
+                None => self.rare.get_or_insert_default().others.push(key.to_owned()),
             }
         }
     }

@@ -14,6 +14,7 @@ pub(crate) const TRACESTATE_AT: usize = 1;
 pub(crate) const BAGGAGE_AT: usize = 2;
 
 /// Where a field is in [`OURS`], which takes less than to compare names again and again.
+#[inline]
 pub(crate) fn place(key: &str) -> Option<usize> {
     match key {
         TRACEPARENT => Some(TRACEPARENT_AT),

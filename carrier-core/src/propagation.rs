@@ -285,8 +285,7 @@ impl Settings {
         carrier: &mut C,
     ) -> Injection {
         let Survey { is_reused, is_new, .. } = survey;
-        let mut report = Injection::default();
-        report.found(survey.existing, survey.outcome);
+        let mut report = Injection::of(survey.existing, survey.outcome);
         if report.outcome != Outcome::Nothing {
             return report;
         }
@@ -300,13 +299,13 @@ impl Settings {
         if is_new {
             fields.for_a_new_message();
         }
-        if !self.budget.apply(carrier, &mut fields, &mut report) {
-            fields.unset_all();
-            report.outcome = Outcome::NoRoom;
-        } else if !fields.has_entries() {
-            report.outcome = Outcome::Removed;
-        } else {
-            report.written(&fields, |key, value| carrier.entry_size(key, value));
+        match self.budget.apply(carrier, &mut fields, &mut report) {
+            Some(bytes) if fields.has_entries() => report.written(&fields, bytes),
+            Some(_) => report.outcome = Outcome::Removed,
+            None => {
+                fields.unset_all();
+                report.outcome = Outcome::NoRoom;
+            }
         }
         carrier.replace(fields);
         report
@@ -378,26 +377,31 @@ impl Settings {
 
 /// Reports the members that the propagator itself left out: over its limits, or not fit for a header.
 fn report_left_out(cx: &Context, fields: &Fields<'_>, report: &mut Injection) {
-    let mut left_out = |at: usize, there: usize, reason| {
-        let written = fields.members(at);
-        if there > written && fields.has(OURS[at]) {
-            report.drop_members(OURS[at], there - written, reason);
-        }
-    };
     let limit_or_invalid = if fields.is_refused() { DropReason::Invalid } else { DropReason::Budget };
-    left_out(BAGGAGE_AT, cx.baggage().len(), limit_or_invalid);
+    let baggage = cx.baggage().len();
     let span = cx.span();
-    let span = span.span_context();
-    if span.is_valid() && *span.trace_state() != TraceState::NONE {
-        left_out(TRACESTATE_AT, span.trace_state().into_iter().len(), DropReason::Invalid);
+    let state = span.span_context().trace_state();
+    let is_sent = *state != TraceState::NONE && span.span_context().is_valid();
+    let state = if is_sent { state.into_iter().len() } else { 0 };
+    for (at, there, reason) in
+        [(BAGGAGE_AT, baggage, limit_or_invalid), (TRACESTATE_AT, state, DropReason::Invalid)]
+    {
+        if there > 0 && there > fields.members(at) && fields.has(OURS[at]) {
+            report.drop_members(OURS[at], there - fields.members(at), reason);
+        }
     }
 }
 
 /// The context with the baggage that is allowed, and how many members are not.
+#[inline]
 fn filtered<'a>(cx: &'a Context, allowed: Option<&BaggageFilter>) -> (Cow<'a, Context>, usize) {
-    let Some(allowed) = allowed else {
-        return (Cow::Borrowed(cx), 0);
-    };
+    match allowed {
+        None => (Cow::Borrowed(cx), 0),
+        Some(allowed) => only(cx, allowed),
+    }
+}
+
+fn only<'a>(cx: &'a Context, allowed: &BaggageFilter) -> (Cow<'a, Context>, usize) {
     let baggage = cx.baggage();
     let kept = baggage.iter().filter(|(key, _)| allowed(key.as_str()));
     let kept: Baggage = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
