@@ -104,6 +104,19 @@ impl<'p> Fields<'p> {
         IntoEntries { ours: self.ours, others: others.unwrap_or_default().into_iter(), next: 0, left }
     }
 
+    /// Which of W3C's fields are about to be added.
+    #[inline]
+    pub(crate) fn ours(&self) -> [bool; 3] {
+        self.ours.each_ref().map(|value| !value.is_empty())
+    }
+
+    /// The keys of the others that are.
+    #[inline]
+    pub(crate) fn others(&self) -> impl ExactSizeIterator<Item = &str> {
+        let others: &[_] = self.others.as_ref().map_or(&[], |others| &others.entries);
+        others.iter().map(|(key, _)| &**key)
+    }
+
     #[inline]
     pub(crate) fn has_entries(&self) -> bool {
         self.count() > 0

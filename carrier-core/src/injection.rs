@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use opentelemetry::trace::SpanContext;
 
 use crate::Fields;
-use crate::names::{OURS, place};
+use crate::names::OURS;
 
 /// What an injection did to a message.
 ///
@@ -125,11 +125,10 @@ impl Injection {
     pub(crate) fn written(&mut self, fields: &Fields<'_>, bytes: usize) {
         self.outcome = Outcome::Written;
         self.bytes = bytes;
-        for (key, _) in fields.entries() {
-            match place(key) {
-                Some(place) => self.ours[place] = true,
-                None => self.rare.get_or_insert_default().others.push(key.to_owned()),
-            }
+        self.ours = fields.ours();
+        let others = fields.others().map(str::to_owned);
+        if others.len() > 0 {
+            self.rare.get_or_insert_default().others = others.collect();
         }
     }
 }

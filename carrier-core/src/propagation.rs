@@ -182,10 +182,12 @@ enum Used<'p> {
 impl<'p> Used<'p> {
     /// Whether one of its fields is in a carrier, valid or not.
     fn is_in<R: TextMapReader>(self, carrier: &R) -> bool {
-        let is_there = |name: &str| is_writable(name) && carrier.get_all(name).next().is_some();
         match self {
-            Self::Ours(w3c) => w3c.names().iter().any(|name| carrier.get_all(name).next().is_some()),
-            Self::Other(propagator) => propagator.fields().any(is_there),
+            Self::Ours(w3c) => carrier.has_any(w3c.names()),
+            Self::Other(propagator) => {
+                let mut names = propagator.fields().filter(|name| is_writable(name));
+                names.any(|name| carrier.has_any(&[name]))
+            }
         }
     }
 
@@ -376,6 +378,7 @@ impl Settings {
 }
 
 /// Reports the members that the propagator itself left out: over its limits, or not fit for a header.
+#[inline]
 fn report_left_out(cx: &Context, fields: &Fields<'_>, report: &mut Injection) {
     let limit_or_invalid = if fields.is_refused() { DropReason::Invalid } else { DropReason::Budget };
     let baggage = cx.baggage().len();

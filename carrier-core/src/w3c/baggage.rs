@@ -136,9 +136,6 @@ fn parse_member(member: &str) -> Option<Member> {
 
 /// Whole members, in the order of their keys since OpenTelemetry's type keeps none, as far as there is room.
 pub(crate) fn format(baggage: &Baggage) -> String {
-    if baggage.is_empty() {
-        return String::new();
-    }
     let mut sorted: Vec<_> = baggage.iter().collect();
     sorted.sort_unstable_by(|left, right| left.0.as_str().cmp(right.0.as_str()));
     let mut text = String::new();

@@ -60,13 +60,17 @@ impl W3c {
     }
 
     /// What a context says, without a way through OpenTelemetry's interface and its checks of what is valid by itself.
+    #[inline]
     pub(crate) fn write(&self, cx: &Context) -> Fields<'static> {
         let mut fields = Fields::of_ours([self.trace_context, self.trace_context, self.baggage]);
         if self.trace_context {
             trace_context::write(cx, |place, value| fields.put(place, value));
         }
         if self.baggage {
-            fields.put(BAGGAGE_AT, baggage::format(cx.baggage()));
+            let baggage = cx.baggage();
+            if !baggage.is_empty() {
+                fields.put(BAGGAGE_AT, baggage::format(baggage));
+            }
         }
         fields
     }

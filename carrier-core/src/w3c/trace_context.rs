@@ -139,6 +139,7 @@ fn spans(parents: &[TraceParent]) -> SmallVec<[SpanContext; 1]> {
 }
 
 /// Calls `put` with the place and the value of each field that is sent.
+#[inline]
 pub(crate) fn write(cx: &Context, mut put: impl FnMut(usize, String)) {
     let span = cx.span();
     let span = span.span_context();
@@ -149,19 +150,15 @@ pub(crate) fn write(cx: &Context, mut put: impl FnMut(usize, String)) {
     if let Some(received) = received {
         parent.flags = parent.flags | received.random;
     }
-    put(TRACEPARENT_AT, ascii(&parent.format()));
+    put(TRACEPARENT_AT, parent.format());
     let state = match received.and_then(|received| received.state.as_ref()) {
         Some(whole) => tracestate::merge(span.trace_state(), &whole.held, &whole.text),
+        None if *span.trace_state() == TraceState::NONE => return,
         None => tracestate::format(span.trace_state()),
     };
     if !state.is_empty() {
         put(TRACESTATE_AT, state);
     }
-}
-
-/// The one allocation, which `Injector::set` demands.
-fn ascii(bytes: &[u8]) -> String {
-    std::str::from_utf8(bytes).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

