@@ -2,6 +2,7 @@
 
 use crate::injection::{DropReason, Injection};
 use crate::names::{BAGGAGE, BAGGAGE_AT, OURS, TRACESTATE_AT};
+use crate::read::count_members;
 use crate::w3c::{MAX_BYTES, MAX_MEMBERS};
 use crate::{Fields, TextMapCarrier};
 
@@ -50,7 +51,7 @@ impl Budget {
         report: &mut Injection,
     ) -> Option<usize> {
         if let Some(baggage) = fields.value_mut(BAGGAGE_AT) {
-            let fits = |value: &str| value.len() <= MAX_BYTES && value.split(',').count() <= MAX_MEMBERS;
+            let fits = |value: &str| value.len() <= MAX_BYTES && count_members(value) <= MAX_MEMBERS;
             let dropped = shorten(baggage, false, fits);
             report.drop_members(BAGGAGE, dropped, DropReason::Budget);
         }

@@ -6,6 +6,7 @@ use std::vec;
 use opentelemetry::propagation::{Injector, TextMapPropagator};
 
 use crate::names::{OURS, is_ours, place};
+use crate::read::count_members;
 
 /// The fields that one injection replaces: the names that go, and the entries that come.
 ///
@@ -149,7 +150,7 @@ impl<'p> Fields<'p> {
     pub(crate) fn members(&self, place: usize) -> usize {
         match &*self.ours[place] {
             "" => 0,
-            list => list.split(',').count(),
+            list => count_members(list),
         }
     }
 

@@ -151,7 +151,9 @@ impl Propagation {
     }
 
     fn find<R: TextMapReader>(&self, reader: &R, report: Report) -> Extraction {
-        self.0.trusted(self.read(reader, report))
+        let mut found = self.read(reader, report);
+        self.0.distrust(&mut found);
+        found
     }
 
     fn read<R: TextMapReader>(&self, reader: &R, report: Report) -> Extraction {
@@ -185,8 +187,8 @@ impl<'p> Used<'p> {
         match self {
             Self::Ours(w3c) => carrier.has_any(w3c.names()),
             Self::Other(propagator) => {
-                let mut names = propagator.fields().filter(|name| is_writable(name));
-                names.any(|name| carrier.has_any(&[name]))
+                let names = propagator.fields().filter(|name| is_writable(name));
+                carrier.has_any(&names.collect::<SmallVec<[&str; 4]>>())
             }
         }
     }
@@ -353,7 +355,8 @@ impl Settings {
     }
 
     /// Takes from what was found what is not to be trusted.
-    fn trusted(&self, mut found: Extraction) -> Extraction {
+    #[inline]
+    fn distrust(&self, found: &mut Extraction) {
         match self.trust {
             Trust::Parent => {}
             Trust::Link => {
@@ -368,12 +371,9 @@ impl Settings {
                 found.context = Context::new();
             }
         }
-        let filtered = match filtered(&found.context, self.baggage_in.as_ref()) {
-            (Cow::Owned(filtered), _) => Some(filtered),
-            (Cow::Borrowed(_), _) => None,
-        };
-        found.context = filtered.unwrap_or(found.context);
-        found
+        if let (Cow::Owned(filtered), _) = filtered(&found.context, self.baggage_in.as_ref()) {
+            found.context = filtered;
+        }
     }
 }
 

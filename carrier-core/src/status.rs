@@ -121,11 +121,12 @@ impl Status {
     }
 
     /// This one, or where it is without doubt the other.
+    #[inline]
     pub(crate) fn or(self, next: Self) -> Self {
-        match (self, next) {
-            (Self::Absent, next) => next,
-            (Self::Valid, next) if next.is_doubtful() => next,
-            (this, _) => this,
+        match (&self, &next) {
+            (_, Self::Absent) | (Self::Valid, Self::Valid) => self,
+            (Self::Absent | Self::Valid, _) => next,
+            _ => self,
         }
     }
 }

@@ -119,17 +119,34 @@ pub(crate) fn values<'a>(
 ) -> impl Iterator<Item = FieldValue<'a>> + use<'a> {
     let found = headers.and_then(|headers| {
         native::with_c_name(key, |name| {
-            let (first, last) = (native::first(headers, name)?, native::last(headers, name)?);
-            let several = !is_same_header(first, last);
-            let rest = several.then(|| all(Some(headers)).filter(is_named(name.to_owned())));
-            Some((first, rest))
+            let (last, first) = (native::last(headers, name)?, native::first(headers, name)?);
+            Some(match is_same_header(first, last) {
+                true => Values::One(Some(first)),
+                false => Values::Several(
+                    all(Some(headers)).filter(is_named(name.to_owned())).map(|(_, value)| value),
+                ),
+            })
         })?
     });
-    let (first, rest) = found.unzip();
-    let rest = rest.flatten();
-    // The walk finds the first one again.
-    let first = first.filter(|_| rest.is_none());
-    first.into_iter().chain(rest.into_iter().flatten().map(|(_, value)| value)).map(value)
+    found.unwrap_or(Values::One(None)).map(value)
+}
+
+/// Nearly always it is one, for which no walk has to be prepared.
+enum Values<'a, I> {
+    One(Option<Value<'a>>),
+    Several(I),
+}
+
+impl<'a, I: Iterator<Item = Value<'a>>> Iterator for Values<'a, I> {
+    type Item = Value<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Value<'a>> {
+        match self {
+            Self::One(value) => value.take(),
+            Self::Several(values) => values.next(),
+        }
+    }
 }
 
 /// Whether a header of one of these keys is there.

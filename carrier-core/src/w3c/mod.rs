@@ -22,10 +22,11 @@ pub use self::baggage::W3cBaggage;
 pub(crate) use self::baggage::{MAX_BYTES, MAX_MEMBERS, status_of as baggage_status};
 pub use self::trace_context::W3cTraceContext;
 pub(crate) use self::traceparent::TraceParent;
-pub(crate) use self::tracestate::read as read_tracestate;
+pub(crate) use self::tracestate::read_text as read_tracestate;
 
+use crate::bridge::Asked;
 use crate::names::{BAGGAGE_AT, OURS};
-use crate::{Conflict, Extraction, Fields, FromExtractor, Status, TextMapReader};
+use crate::{Conflict, Extraction, Fields, Status, TextMapReader};
 
 /// W3C trace context and baggage, strict: the propagator to register.
 ///
@@ -107,7 +108,7 @@ impl TextMapPropagator for W3c {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        self.read(cx, &FromExtractor(extractor), Conflict::default()).into_context()
+        self.read(cx, &Asked::of(extractor), Conflict::default()).into_context()
     }
 
     fn fields(&self) -> FieldIter<'_> {

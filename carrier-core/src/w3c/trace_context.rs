@@ -10,9 +10,10 @@ use smallvec::SmallVec;
 
 use super::traceparent::TraceParent;
 use super::tracestate;
+use crate::bridge::Asked;
 use crate::names::{OURS, TRACEPARENT, TRACEPARENT_AT, TRACESTATE, TRACESTATE_AT};
 use crate::read::single;
-use crate::{Conflict, FromExtractor, Status, TextMapReader};
+use crate::{Conflict, Status, TextMapReader};
 
 const RANDOM: TraceFlags = TraceFlags::new(0x02);
 
@@ -46,7 +47,7 @@ impl TextMapPropagator for W3cTraceContext {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        match read(&FromExtractor(extractor), Conflict::default()).context {
+        match read(&Asked::of(extractor), Conflict::default()).context {
             Some(found) => found.onto(cx),
             None => cx.clone(),
         }
@@ -116,7 +117,7 @@ pub(crate) fn read<R: TextMapReader>(reader: &R, conflict: Conflict) -> Found {
         return Found { unused: spans(&parent.unused), status: parent.status, context: None };
     };
     let (state, doubt) = tracestate::read(reader, &parent);
-    let (held, raw) = state.map(|(_, parsed)| (parsed.state, parsed.raw)).unwrap_or_default();
+    let (held, raw) = state.map(|parsed| (parsed.state, parsed.raw)).unwrap_or_default();
     let random = value.flags & RANDOM;
     let received = (random == RANDOM || raw.is_some()).then(|| Received {
         trace_id: value.trace_id,
