@@ -39,10 +39,11 @@ impl<'p> Fields<'p> {
     /// What `propagator` writes for a context: nothing yet, and all its fields to be removed.
     pub(crate) fn of(propagator: &'p dyn TextMapPropagator) -> Self {
         let mut fields = Self::default();
-        for name in propagator.fields().filter(|name| is_writable(name)) {
+        for name in propagator.fields() {
             match place(name) {
                 Some(place) => fields.declares[place] = true,
-                None => fields.others.get_or_insert_default().declares.push(name),
+                None if is_token(name) => fields.others.get_or_insert_default().declares.push(name),
+                None => {}
             }
         }
         fields

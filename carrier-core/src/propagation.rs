@@ -316,7 +316,7 @@ impl Settings {
     }
 
     fn read_own<R: TextMapReader>(&self, propagator: &W3c, reader: &R) -> Extraction {
-        propagator.read(&Context::new(), reader, self.conflict.unwrap_or(reader.conflict()))
+        propagator.find(reader, self.conflict.unwrap_or(reader.conflict())).onto(&Context::new())
     }
 
     fn read<R: TextMapReader>(

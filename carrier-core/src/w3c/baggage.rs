@@ -8,7 +8,7 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::{Context, Key, StringValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-use crate::bridge::Asked;
+use super::W3c;
 use crate::fields::is_token;
 use crate::names::BAGGAGE;
 use crate::read::{cut, joined, members, trim_text};
@@ -52,7 +52,7 @@ impl TextMapPropagator for W3cBaggage {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        onto(read(&Asked::of(extractor)).members, cx)
+        W3c { trace_context: false, baggage: true }.extract_with_context(cx, extractor)
     }
 
     fn fields(&self) -> FieldIter<'_> {

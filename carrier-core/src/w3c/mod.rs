@@ -4,6 +4,7 @@
 //! more than the specifications do.
 
 mod baggage;
+pub(crate) mod handover;
 mod hex;
 mod trace_context;
 mod traceparent;
@@ -24,9 +25,8 @@ pub use self::trace_context::W3cTraceContext;
 pub(crate) use self::traceparent::TraceParent;
 pub(crate) use self::tracestate::read_text as read_tracestate;
 
-use crate::bridge::Asked;
 use crate::names::{BAGGAGE_AT, OURS};
-use crate::{Conflict, Extraction, Fields, Status, TextMapReader};
+use crate::{Conflict, Extraction, Fields, FromExtractor, Status, TextMapReader};
 
 /// W3C trace context and baggage, strict: the propagator to register.
 ///
@@ -76,18 +76,41 @@ impl W3c {
         fields
     }
 
-    /// What a carrier holds, onto the given context.
-    pub(crate) fn read<R: TextMapReader>(&self, cx: &Context, reader: &R, conflict: Conflict) -> Extraction {
+    /// What a carrier holds.
+    #[inline]
+    pub(crate) fn find<R: TextMapReader>(&self, reader: &R, conflict: Conflict) -> Found {
+        Found {
+            trace: self.trace_context.then(|| trace_context::read(reader, conflict)),
+            baggage: self.baggage.then(|| baggage::read(reader)),
+        }
+    }
+
+    /// The same of what OpenTelemetry's interface shows.
+    fn ask(&self, extractor: &dyn Extractor) -> Found {
+        handover::ask(self, extractor)
+            .unwrap_or_else(|| self.find(&FromExtractor(extractor), Conflict::default()))
+    }
+}
+
+/// What a carrier holds of the fields that one of our propagators reads.
+#[derive(Debug)]
+pub(crate) struct Found {
+    trace: Option<trace_context::Found>,
+    baggage: Option<baggage::Found>,
+}
+
+impl Found {
+    /// The given context with what was found.
+    #[inline]
+    pub(crate) fn onto(self, cx: &Context) -> Extraction {
         let (mut context, mut status, mut unused) = (Cow::Borrowed(cx), Status::Absent, SmallVec::new());
-        if self.trace_context {
-            let found = trace_context::read(reader, conflict);
-            (status, unused) = (found.status, found.unused);
+        if let Some(found) = self.trace {
+            (status, unused) = (found.status, found.unused.into());
             if let Some(found) = found.context {
                 context = Cow::Owned(found.onto(&context));
             }
         }
-        if self.baggage {
-            let found = baggage::read(reader);
+        if let Some(found) = self.baggage {
             status = status.or(found.status);
             if !found.members.is_empty() {
                 context = Cow::Owned(baggage::onto(found.members, &context));
@@ -108,7 +131,7 @@ impl TextMapPropagator for W3c {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        self.read(cx, &Asked::of(extractor), Conflict::default()).into_context()
+        self.ask(extractor).onto(cx).into_context()
     }
 
     fn fields(&self) -> FieldIter<'_> {

@@ -6,11 +6,10 @@ use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceId, TraceState};
-use smallvec::SmallVec;
 
+use super::W3c;
 use super::traceparent::TraceParent;
 use super::tracestate;
-use crate::bridge::Asked;
 use crate::names::{OURS, TRACEPARENT, TRACEPARENT_AT, TRACESTATE, TRACESTATE_AT};
 use crate::read::single;
 use crate::{Conflict, Status, TextMapReader};
@@ -47,10 +46,7 @@ impl TextMapPropagator for W3cTraceContext {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        match read(&Asked::of(extractor), Conflict::default()).context {
-            Some(found) => found.onto(cx),
-            None => cx.clone(),
-        }
+        W3c { trace_context: true, baggage: false }.extract_with_context(cx, extractor)
     }
 
     fn fields(&self) -> FieldIter<'_> {
@@ -65,7 +61,7 @@ struct Received {
     trace_id: TraceId,
     /// The random flag, or nothing.
     random: TraceFlags,
-    state: Option<WholeState>,
+    state: Option<Box<WholeState>>,
 }
 
 impl Received {
@@ -86,7 +82,7 @@ pub(crate) struct Found {
     /// The one to use.
     pub(crate) context: Option<Remote>,
     /// Valid span contexts that are not used.
-    pub(crate) unused: SmallVec<[SpanContext; 1]>,
+    pub(crate) unused: Vec<SpanContext>,
 }
 
 /// A sender's span, and what its type cannot hold.
@@ -122,7 +118,7 @@ pub(crate) fn read<R: TextMapReader>(reader: &R, conflict: Conflict) -> Found {
     let received = (random == RANDOM || raw.is_some()).then(|| Received {
         trace_id: value.trace_id,
         random,
-        state: raw.map(|text| WholeState { held: held.clone(), text }),
+        state: raw.map(|text| Box::new(WholeState { held: held.clone(), text })),
     });
     let unused = spans(&parent.unused);
     Found {
@@ -132,11 +128,8 @@ pub(crate) fn read<R: TextMapReader>(reader: &R, conflict: Conflict) -> Found {
     }
 }
 
-fn spans(parents: &[TraceParent]) -> SmallVec<[SpanContext; 1]> {
-    match parents {
-        [] => SmallVec::new(),
-        _ => parents.iter().map(|parent| parent.to_remote(TraceState::NONE)).collect(),
-    }
+fn spans(parents: &[TraceParent]) -> Vec<SpanContext> {
+    parents.iter().map(|parent| parent.to_remote(TraceState::NONE)).collect()
 }
 
 /// Calls `put` with the place and the value of each field that is sent.
