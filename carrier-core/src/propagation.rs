@@ -253,7 +253,7 @@ fn is_used(propagator: &dyn TextMapPropagator) -> bool {
 }
 
 fn nothing() -> Extraction {
-    Extraction { context: Context::new(), status: Status::Absent, unused: SmallVec::new() }
+    Extraction::of(Context::new(), Status::Absent)
 }
 
 impl Settings {

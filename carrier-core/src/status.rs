@@ -28,6 +28,11 @@ pub struct Extraction {
 }
 
 impl Extraction {
+    #[inline]
+    pub(crate) fn of(context: Context, status: Status) -> Self {
+        Self { context, status, unused: SmallVec::new() }
+    }
+
     /// The context to use; an empty one where there is none.
     pub fn context(&self) -> &Context {
         &self.context

@@ -3,20 +3,22 @@
 //! Without a branch or a table for each digit, in words and arrays of a known length: a `traceparent` is parsed with INSTR_PARSE
 //! instructions and formatted with INSTR_FORMAT, digit by digit with 536 and 247.
 
-/// A byte in each place of a word.
-const fn each(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
-}
-
-/// The eight lower-case digits of a number.
-pub(super) fn digits(number: u32) -> [u8; 8] {
-    // Half a byte into each byte of the word.
-    let word = u64::from(number);
-    let word = (word << 16 | word) & 0x0000_ffff_0000_ffff;
-    let word = (word << 8 | word) & 0x00ff_00ff_00ff_00ff;
-    let word = (word << 4 | word) & each(0x0f);
-    let is_letter = (word + each(6)) >> 4 & each(1);
-    (word + each(b'0') + is_letter * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+/// The lower-case digits of bytes, two for each.
+#[inline]
+pub(super) fn digits(bytes: &[u8; 32]) -> [u8; 64] {
+    let mut digits = [0; 64];
+    for (pairs, bytes) in digits.chunks_exact_mut(8).zip(bytes.chunks_exact(4)) {
+        // Half a byte into each byte of a word.
+        let word = u64::from(u32::from_be_bytes(bytes.try_into().unwrap_or_default()));
+        let word = (word << 16 | word) & 0x0000_ffff_0000_ffff;
+        let word = (word << 8 | word) & 0x00ff_00ff_00ff_00ff;
+        let word = (word << 4 | word) & 0x0f0f_0f0f_0f0f_0f0f;
+        pairs.copy_from_slice(&word.to_be_bytes());
+    }
+    for half in &mut digits {
+        *half += if *half < 10 { b'0' } else { b'a' - 10 };
+    }
+    digits
 }
 
 /// The numbers that each eight lower-case digits say; `None` where one of all is none.
@@ -47,8 +49,10 @@ mod tests {
 
     #[test]
     fn digits_are_those_of_the_standard_library() {
-        for number in [0, 1, 0x9a9a_9a9a, 0x0123_4567, 0x89ab_cdef, u32::MAX] {
-            assert_eq!(digits(number), format!("{number:08x}").as_bytes());
+        for first in 0..=255u8 {
+            let bytes = std::array::from_fn(|place| first.wrapping_add(place as u8 * 8 + 1));
+            let expected: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(digits(&bytes), expected.as_bytes());
         }
     }
 

@@ -10,14 +10,12 @@ mod trace_context;
 mod traceparent;
 mod tracestate;
 
-use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use smallvec::SmallVec;
 
 pub use self::baggage::W3cBaggage;
 pub(crate) use self::baggage::{MAX_BYTES, MAX_MEMBERS, status_of as baggage_status};
@@ -103,20 +101,23 @@ impl Found {
     /// The given context with what was found.
     #[inline]
     pub(crate) fn onto(self, cx: &Context) -> Extraction {
-        let (mut context, mut status, mut unused) = (Cow::Borrowed(cx), Status::Absent, SmallVec::new());
-        if let Some(found) = self.trace {
-            (status, unused) = (found.status, found.unused.into());
-            if let Some(found) = found.context {
-                context = Cow::Owned(found.onto(&context));
+        let (mut found, members) = match self.baggage {
+            Some(found) => (Extraction::of(cx.clone(), found.status), found.members),
+            None => (Extraction::of(cx.clone(), Status::Absent), Vec::new()),
+        };
+        if let Some(trace) = self.trace {
+            found.status = trace.status.or(found.status);
+            if let Some(remote) = trace.context {
+                found.context = remote.onto(&found.context);
+            }
+            if !trace.unused.is_empty() {
+                found.unused = trace.unused.into();
             }
         }
-        if let Some(found) = self.baggage {
-            status = status.or(found.status);
-            if !found.members.is_empty() {
-                context = Cow::Owned(baggage::onto(found.members, &context));
-            }
+        if !members.is_empty() {
+            found.context = baggage::onto(members, &found.context);
         }
-        Extraction { context: context.into_owned(), status, unused }
+        found
     }
 }
 

@@ -78,16 +78,17 @@ impl TraceParent {
     /// The header value, of version 00: the one allocation, which `Injector::set` demands.
     #[inline]
     pub(crate) fn format(&self) -> String {
-        let trace_id = u128::from_be_bytes(self.trace_id.to_bytes());
-        let span_id = u64::from_be_bytes(self.span_id.to_bytes());
+        let (trace_id, span_id) = (self.trace_id.to_bytes(), self.span_id.to_bytes());
+        let mut all = [0; 32];
+        all[..16].copy_from_slice(&trace_id);
+        all[16..24].copy_from_slice(&span_id);
+        all[24] = self.flags.to_u8();
+        let digits = hex::digits(&all);
         let mut text = Aligned(*b"00-00000000000000000000000000000000-0000000000000000-00         ");
         let Aligned(bytes) = &mut text;
-        for (at, part) in [(3, trace_id >> 96), (11, trace_id >> 64), (19, trace_id >> 32), (27, trace_id)] {
-            bytes[at..at + 8].copy_from_slice(&hex::digits(part as u32));
-        }
-        bytes[36..44].copy_from_slice(&hex::digits((span_id >> 32) as u32));
-        bytes[44..52].copy_from_slice(&hex::digits(span_id as u32));
-        bytes[53..LENGTH].copy_from_slice(&hex::digits(self.flags.to_u8().into())[6..]);
+        bytes[3..35].copy_from_slice(&digits[..32]);
+        bytes[36..52].copy_from_slice(&digits[32..48]);
+        bytes[53..LENGTH].copy_from_slice(&digits[48..50]);
         std::str::from_utf8(bytes).map_or("", |text| &text[..LENGTH]).to_owned()
     }
 }
