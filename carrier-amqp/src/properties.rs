@@ -21,6 +21,10 @@ impl TextMapReader for PropertiesCarrier<'_> {
     fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
         table::get(self.0.headers().as_ref(), key)
     }
+
+    fn has_any(&self, keys: &[&str]) -> bool {
+        table::has_any(self.0.headers().as_ref(), keys)
+    }
 }
 
 impl TextMapCarrier for PropertiesCarrier<'_> {

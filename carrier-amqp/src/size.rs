@@ -61,21 +61,18 @@ pub(crate) fn entry(key: &str, value: &str) -> usize {
 /// The frame of a content header with these properties, without the headers that `fields` replaces.
 pub(crate) fn content_header(properties: &BasicProperties, fields: &Fields<'_>) -> usize {
     let text = |text: &Option<ShortString>| text.as_ref().map_or(0, |text| 1 + text.as_str().len());
-    let texts = [
-        properties.content_type(),
-        properties.content_encoding(),
-        properties.correlation_id(),
-        properties.reply_to(),
-        properties.expiration(),
-        properties.message_id(),
-        properties.kind(),
-        properties.user_id(),
-        properties.app_id(),
-        properties.cluster_id(),
-    ];
     FRAME
         + CONTENT_HEADER
-        + texts.into_iter().map(text).sum::<usize>()
+        + text(properties.content_type())
+        + text(properties.content_encoding())
+        + text(properties.correlation_id())
+        + text(properties.reply_to())
+        + text(properties.expiration())
+        + text(properties.message_id())
+        + text(properties.kind())
+        + text(properties.user_id())
+        + text(properties.app_id())
+        + text(properties.cluster_id())
         + properties.delivery_mode().map_or(0, |_| 1)
         + properties.priority().map_or(0, |_| 1)
         + properties.timestamp().map_or(0, |_| 8)
@@ -89,8 +86,11 @@ pub(crate) fn content_header_of(headers: &FieldTable, fields: &Fields<'_>) -> us
 }
 
 fn headers_without(headers: &FieldTable, fields: &Fields<'_>) -> usize {
-    let stay = headers.inner().iter().filter(|(key, _)| !fields.replaces(key.as_str()));
-    4 + stay.map(pair).sum::<usize>()
+    let headers = headers.inner().iter();
+    if fields.names().next().is_none() {
+        return 4 + headers.map(pair).sum::<usize>();
+    }
+    4 + headers.filter(|(key, _)| !fields.replaces(key.as_str())).map(pair).sum::<usize>()
 }
 
 fn pair((key, value): (&ShortString, &AMQPValue)) -> usize {
@@ -98,6 +98,7 @@ fn pair((key, value): (&ShortString, &AMQPValue)) -> usize {
 }
 
 /// A value with the octet of its type.
+#[inline]
 fn size_of_value(value: &AMQPValue) -> usize {
     1 + match value {
         AMQPValue::Void => 0,

@@ -19,6 +19,10 @@ impl TextMapReader for FieldTableReader<'_> {
     fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
         get(self.0, key)
     }
+
+    fn has_any(&self, keys: &[&str]) -> bool {
+        has_any(self.0, keys)
+    }
 }
 
 /// A field table of one's own, written without a copy of it.
@@ -36,6 +40,10 @@ impl TextMapReader for FieldTableCarrier<'_> {
 
     fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
         get(Some(self.0), key)
+    }
+
+    fn has_any(&self, keys: &[&str]) -> bool {
+        has_any(Some(self.0), keys)
     }
 }
 
@@ -69,6 +77,17 @@ pub(crate) fn get<'a>(
     key: &str,
 ) -> impl Iterator<Item = FieldValue<'a>> + use<'a> {
     table.and_then(|table| table.inner().get(key)).map(text).into_iter()
+}
+
+/// Up to this size a table is walked once, which is quicker than to search it for each key.
+const SMALL: usize = 16;
+
+pub(crate) fn has_any(table: Option<&FieldTable>, keys: &[&str]) -> bool {
+    let Some(table) = table.map(FieldTable::inner) else { return false };
+    match table.len() {
+        0..=SMALL => table.keys().any(|key| keys.contains(&key.as_str())),
+        _ => keys.iter().any(|key| table.contains_key(*key)),
+    }
 }
 
 /// Whether an old field is there that must go and that no new one replaces.

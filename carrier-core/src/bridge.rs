@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::names::{BAGGAGE, TRACEPARENT, TRACESTATE};
 use crate::read::{Joined, MAX_KEYS, MAX_REPETITIONS, MAX_VALUE_BYTES, OWS, Single, joined, single};
-use crate::w3c::{TraceParent, baggage_status, read_tracestate};
+use crate::w3c::{TraceParent, baggage_status, handover, read_tracestate};
 use crate::{Conflict, FieldValue, Fields, Reason, Status, TextMapCarrier, TextMapReader};
 
 /// Any [`TextMapReader`] as an OpenTelemetry [`Extractor`], so that every propagator can read it.
@@ -108,8 +108,7 @@ impl<'a, R: TextMapReader> AsExtractor<'a, R> {
             if self.parent().value.is_none() {
                 return (None, Status::Absent);
             }
-            let (state, status) = read_tracestate(self.reader, self.parent());
-            (state.map(|(text, _)| text), status)
+            read_tracestate(self.reader, self.parent())
         })
     }
 
@@ -146,7 +145,13 @@ impl<R: TextMapReader> Extractor for AsExtractor<'_, R> {
             TRACEPARENT => self.traceparent(),
             TRACESTATE => self.tracestate(),
             BAGGAGE => self.baggage(),
-            _ => self.others(key).next(),
+            _ => match handover::asked(key) {
+                Some(ours) => {
+                    handover::answer(self, ours.find(self.reader, self.conflict));
+                    None
+                }
+                None => self.others(key).next(),
+            },
         }
     }
 

@@ -1,7 +1,8 @@
 //! What propagation may add to one message, and what goes first where it is too much.
 
 use crate::injection::{DropReason, Injection};
-use crate::names::{BAGGAGE, TRACESTATE};
+use crate::names::{BAGGAGE, BAGGAGE_AT, OURS, TRACESTATE_AT};
+use crate::read::count_members;
 use crate::w3c::{MAX_BYTES, MAX_MEMBERS};
 use crate::{Fields, TextMapCarrier};
 
@@ -40,51 +41,61 @@ impl Budget {
         Self { added: least(self.added, other.added), message: least(self.message, other.message) }
     }
 
-    /// Takes from `fields` what does not fit. False where not even what must stay fits the message.
+    /// Takes from `fields` what does not fit, and says how many bytes are added; `None` where not even what must stay fits
+    /// the message.
+    #[inline]
     pub(crate) fn apply<C: TextMapCarrier>(
         &self,
         carrier: &C,
         fields: &mut Fields<'_>,
         report: &mut Injection,
-    ) -> bool {
-        if let Some(baggage) = fields.value_mut(BAGGAGE) {
-            let fits = |value: &str| value.len() <= MAX_BYTES && value.split(',').count() <= MAX_MEMBERS;
+    ) -> Option<usize> {
+        if let Some(baggage) = fields.value_mut(BAGGAGE_AT) {
+            let fits = |value: &str| value.len() <= MAX_BYTES && count_members(value) <= MAX_MEMBERS;
             let dropped = shorten(baggage, false, fits);
             report.drop_members(BAGGAGE, dropped, DropReason::Budget);
-            if baggage.is_empty() {
-                fields.unset(BAGGAGE);
-            }
         }
         let there = carrier.size_without(fields);
-        let message = self.message.or_else(|| carrier.size_limit(there));
-        let room = message.map(|limit| limit.saturating_sub(there));
-        let Some(limit) = room.into_iter().chain(self.added).min() else {
-            return true;
-        };
-        let size = |fields: &Fields<'_>| -> usize {
-            fields.entries().map(|(key, value)| carrier.entry_size(key, value)).sum()
-        };
-        for (field, long_first) in [(BAGGAGE, false), (TRACESTATE, true)] {
-            let total = size(fields);
-            if total <= limit {
-                return true;
-            }
-            let Some(value) = fields.value_mut(field) else {
-                continue;
-            };
-            let own = carrier.entry_size(field, value);
-            let allowed = limit.saturating_sub(total - own);
-            let fits = |value: &str| carrier.entry_size(field, value) <= allowed;
-            let dropped = shorten(value, long_first, fits);
-            if value.is_empty() {
-                fields.unset(field);
-            }
-            report.drop_members(field, dropped, DropReason::Budget);
+        let room =
+            self.message.or_else(|| carrier.size_limit(there)).map(|limit| limit.saturating_sub(there));
+        let added = size(carrier, fields);
+        let limit = room.unwrap_or(usize::MAX).min(self.added.unwrap_or(usize::MAX));
+        if added <= limit {
+            return Some(added);
         }
+        let added = shorten_all(carrier, fields, limit, report);
         // What is left is traceparent and fields that nobody may cut. They are sent over what may be added, and not over
         // what the message may be: that would cost the message.
-        room.is_none_or(|room| size(fields) <= room)
+        room.is_none_or(|room| added <= room).then_some(added)
     }
+}
+
+fn size<C: TextMapCarrier>(carrier: &C, fields: &Fields<'_>) -> usize {
+    fields.entries().map(|(key, value)| carrier.entry_size(key, value)).sum()
+}
+
+/// Takes from the lists until all fits, if that is enough; returns what is left.
+fn shorten_all<C: TextMapCarrier>(
+    carrier: &C,
+    fields: &mut Fields<'_>,
+    limit: usize,
+    report: &mut Injection,
+) -> usize {
+    for (at, long_first) in [(BAGGAGE_AT, false), (TRACESTATE_AT, true)] {
+        let (field, total) = (OURS[at], size(carrier, fields));
+        if total <= limit {
+            break;
+        }
+        let Some(value) = fields.value_mut(at) else {
+            continue;
+        };
+        let own = carrier.entry_size(field, value);
+        let allowed = limit.saturating_sub(total - own);
+        let fits = |value: &str| carrier.entry_size(field, value) <= allowed;
+        let dropped = shorten(value, long_first, fits);
+        report.drop_members(field, dropped, DropReason::Budget);
+    }
+    size(carrier, fields)
 }
 
 /// Removes whole members until the value fits; returns how many.

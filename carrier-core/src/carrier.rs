@@ -108,6 +108,11 @@ pub trait TextMapReader {
     /// The iterator is lazy where the transport allows it: callers stop early on a message with thousands of copies.
     fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>>;
 
+    /// Whether a header of one of these keys is there, whatever its value: asked before every injection.
+    fn has_any(&self, keys: &[&str]) -> bool {
+        keys.iter().any(|key| self.get_all(key).next().is_some())
+    }
+
     /// What is done with different `traceparent` headers in one message, where nobody chose otherwise.
     fn conflict(&self) -> Conflict {
         Conflict::default()
@@ -155,6 +160,10 @@ impl<T: TextMapReader> TextMapReader for &T {
         (**self).get_all(key)
     }
 
+    fn has_any(&self, keys: &[&str]) -> bool {
+        (**self).has_any(keys)
+    }
+
     fn conflict(&self) -> Conflict {
         (**self).conflict()
     }
@@ -167,6 +176,10 @@ impl<T: TextMapReader> TextMapReader for &mut T {
 
     fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
         (**self).get_all(key)
+    }
+
+    fn has_any(&self, keys: &[&str]) -> bool {
+        (**self).has_any(keys)
     }
 
     fn conflict(&self) -> Conflict {

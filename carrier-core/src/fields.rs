@@ -1,117 +1,274 @@
 //! What one injection does to a carrier, gathered before the carrier is touched.
 
 use std::borrow::Cow;
+use std::vec;
 
 use opentelemetry::propagation::{Injector, TextMapPropagator};
-use smallvec::SmallVec;
 
-use crate::names::is_ours;
+use crate::names::{OURS, is_ours, place};
+use crate::read::count_members;
 
 /// The fields that one injection replaces: the names that go, and the entries that come.
 ///
 /// The propagator writes here first and the carrier is changed once, so that nothing half-written is published.
-/// Names are the propagator's [`fields()`](TextMapPropagator::fields) and whatever else it sets. An entry is left
-/// out where its value is empty, or where OpenTelemetry's TextMap rules forbid it: a key must be a token and a value
-/// visible ASCII, spaces and tabs (OpenTelemetry specification, Propagators API, "TextMap Propagator"). A line break
-/// in a baggage value therefore never reaches a header.
+/// Names are the propagator's [`fields()`](TextMapPropagator::fields) and whatever else it sets; where the carrier was found
+/// to have none of the propagator's fields, nothing has to go. An entry is left out where its value is empty, or where
+/// OpenTelemetry's TextMap rules forbid it: a key must be a token and a value visible ASCII, spaces and tabs (OpenTelemetry
+/// specification, Propagators API, "TextMap Propagator"). A line break in a baggage value therefore never reaches a header.
 #[derive(Debug, Default)]
 pub struct Fields<'p> {
-    names: SmallVec<[&'p str; 4]>,
-    // In line: three fields are all that nearly anybody sends, and an allocation is what an injection would cost most.
-    entries: SmallVec<[(Cow<'p, str>, String); 3]>,
+    // W3C's fields have a place each, found by a comparison and not by a search, and without an allocation: they are all that
+    // nearly anybody sends. An empty value is none.
+    ours: [String; 3],
+    declares: [bool; 3],
+    /// Whether none of the declared fields is in the carrier.
+    is_new: bool,
     /// Whether something was set that no header may hold.
     refused: bool,
+    others: Option<Box<Others<'p>>>,
+}
+
+/// What a propagator has beside W3C's fields.
+#[derive(Debug, Default)]
+struct Others<'p> {
+    entries: Vec<(Cow<'p, str>, String)>,
+    declares: Vec<&'p str>,
 }
 
 impl<'p> Fields<'p> {
     /// What `propagator` writes for a context: nothing yet, and all its fields to be removed.
     pub(crate) fn of(propagator: &'p dyn TextMapPropagator) -> Self {
-        Self {
-            names: propagator.fields().filter(|name| is_writable(name)).collect(),
-            entries: SmallVec::new(),
-            refused: false,
+        let mut fields = Self::default();
+        for name in propagator.fields() {
+            match place(name) {
+                Some(place) => fields.declares[place] = true,
+                None if is_token(name) => fields.others.get_or_insert_default().declares.push(name),
+                None => {}
+            }
         }
+        fields
+    }
+
+    /// The same of a propagator that has some of W3C's fields and no others.
+    pub(crate) fn of_ours(declares: [bool; 3]) -> Self {
+        Self { declares, ..Self::default() }
+    }
+
+    /// Of the fields that are declared none is in the carrier, so that none has to be looked for again.
+    pub(crate) fn for_a_new_message(&mut self) {
+        self.is_new = true;
     }
 
     /// Whether there is nothing to remove and nothing to add.
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty() && self.entries.is_empty()
+        self.names().next().is_none() && !self.has_entries()
     }
 
     /// Whether a header of this exact key goes, because it is an old copy of a field.
+    #[inline]
     pub fn replaces(&self, key: &str) -> bool {
-        self.names().any(|name| name == key)
+        match self.declares(key) {
+            true => !self.is_new,
+            false => self.sets(key),
+        }
     }
 
     /// Whether a header of this exact key goes and no new one comes.
     pub fn removes(&self, key: &str) -> bool {
-        self.names.contains(&key) && !self.sets(key)
+        !self.is_new && self.declares(key) && !self.sets(key)
     }
 
     /// The keys whose old headers go, each once.
+    #[inline]
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let beyond = self.entries.iter().map(|(key, _)| &**key);
-        let names = self.names.iter().copied();
-        names.chain(beyond.filter(|key| !self.names.contains(key)))
+        let ours = (0..OURS.len()).filter(|place| match self.declares[*place] {
+            true => !self.is_new,
+            false => !self.ours[*place].is_empty(),
+        });
+        let others = self.others.iter().flat_map(|others| {
+            let declared = others.declares.iter().copied().filter(|_| !self.is_new);
+            let set = others.entries.iter().map(|(key, _)| &**key);
+            declared.chain(set.filter(|key| !others.declares.contains(key)))
+        });
+        ours.map(|place| OURS[place]).chain(others)
     }
 
     /// The headers to add, key and value, each key once.
+    #[inline]
     pub fn entries(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        self.entries.iter().map(|(key, value)| (&**key, &**value))
+        Entries { fields: self, next: 0, left: self.count() }
     }
 
     /// The headers to add, by value: most carriers can keep the `String` as it is.
+    #[inline]
     pub fn into_entries(self) -> impl ExactSizeIterator<Item = (Cow<'p, str>, String)> {
-        self.entries.into_iter()
+        let (left, others) = (self.count(), self.others.map(|others| others.entries));
+        IntoEntries { ours: self.ours, others: others.unwrap_or_default().into_iter(), next: 0, left }
     }
 
+    /// Which of W3C's fields are about to be added.
+    #[inline]
+    pub(crate) fn ours(&self) -> [bool; 3] {
+        self.ours.each_ref().map(|value| !value.is_empty())
+    }
+
+    /// The keys of the others that are.
+    #[inline]
+    pub(crate) fn others(&self) -> impl ExactSizeIterator<Item = &str> {
+        let others: &[_] = self.others.as_ref().map_or(&[], |others| &others.entries);
+        others.iter().map(|(key, _)| &**key)
+    }
+
+    #[inline]
+    pub(crate) fn has_entries(&self) -> bool {
+        self.count() > 0
+    }
+
+    #[inline]
     pub(crate) fn is_refused(&self) -> bool {
         self.refused
     }
 
-    /// The value that is about to be added under a key.
-    pub(crate) fn value_mut(&mut self, key: &str) -> Option<&mut String> {
-        self.entries.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value)
+    /// Sets one of W3C's fields to what is known to be a field value.
+    #[inline]
+    pub(crate) fn put(&mut self, place: usize, value: String) {
+        self.ours[place] = value;
     }
 
-    /// Takes back what was about to be added under a key; its old headers still go.
-    pub(crate) fn unset(&mut self, key: &str) {
-        self.entries.retain(|(name, _)| name != key);
+    /// The value of one of W3C's fields that is about to be added.
+    pub(crate) fn value_mut(&mut self, place: usize) -> Option<&mut String> {
+        Some(&mut self.ours[place]).filter(|value| !value.is_empty())
     }
 
     /// Takes back all that was about to be added; the old headers still go.
     pub(crate) fn unset_all(&mut self) {
-        self.entries.clear();
+        self.ours = Default::default();
+        self.others.iter_mut().for_each(|others| others.entries.clear());
     }
 
-    /// How many members the list has that is about to be added under a key.
-    pub(crate) fn members(&self, key: &str) -> usize {
-        let value = self.entries.iter().find(|(name, _)| name == key);
-        value.map_or(0, |(_, value)| value.split(',').count())
+    /// How many members one of W3C's lists has that is about to be added.
+    #[inline]
+    pub(crate) fn members(&self, place: usize) -> usize {
+        match &*self.ours[place] {
+            "" => 0,
+            list => count_members(list),
+        }
     }
 
+    /// Whether a key is one of the fields, old or new.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.declares(key) || self.sets(key)
+    }
+
+    #[inline]
+    fn count(&self) -> usize {
+        let others = self.others.as_ref().map_or(0, |others| others.entries.len());
+        self.ours.iter().filter(|value| !value.is_empty()).count() + others
+    }
+
+    #[inline]
+    fn declares(&self, key: &str) -> bool {
+        match place(key) {
+            Some(place) => self.declares[place],
+            None => self.others.as_ref().is_some_and(|others| others.declares.contains(&key)),
+        }
+    }
+
+    #[inline]
     fn sets(&self, key: &str) -> bool {
-        self.entries.iter().any(|(name, _)| name == key)
+        match place(key) {
+            Some(place) => !self.ours[place].is_empty(),
+            None => {
+                self.others.as_ref().is_some_and(|others| others.entries.iter().any(|(name, _)| name == key))
+            }
+        }
     }
 }
 
 impl Injector for Fields<'_> {
     fn set(&mut self, key: &str, value: String) {
-        if !is_writable(key) || !is_field_value(&value) {
+        let place = place(key);
+        if (place.is_none() && !is_token(key)) || !is_field_value(&value) {
             self.refused |= !value.is_empty();
             return;
         }
-        if let Some((_, old)) = self.entries.iter_mut().find(|(name, _)| name == key) {
+        if let Some(place) = place {
+            self.ours[place] = value;
+            return;
+        }
+        let others = self.others.get_or_insert_default();
+        if let Some((_, old)) = others.entries.iter_mut().find(|(name, _)| name == key) {
             *old = value;
             return;
         }
-        let key = match self.names.iter().find(|name| **name == key) {
+        let key = match others.declares.iter().find(|name| **name == key) {
             Some(name) => Cow::Borrowed(*name),
             None => Cow::Owned(key.to_owned()),
         };
-        self.entries.push((key, value));
+        others.entries.push((key, value));
     }
 }
+
+/// What is to be added, read.
+struct Entries<'f, 'p> {
+    fields: &'f Fields<'p>,
+    next: usize,
+    left: usize,
+}
+
+impl<'f> Iterator for Entries<'f, '_> {
+    type Item = (&'f str, &'f str);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        while let Some(value) = self.fields.ours.get(self.next) {
+            self.next += 1;
+            if !value.is_empty() {
+                return Some((OURS[self.next - 1], value));
+            }
+        }
+        self.next += 1;
+        let (key, value) = self.fields.others.as_ref()?.entries.get(self.next - OURS.len() - 1)?;
+        Some((key, value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Entries<'_, '_> {}
+
+/// What is to be added, by value.
+struct IntoEntries<'p> {
+    ours: [String; 3],
+    others: vec::IntoIter<(Cow<'p, str>, String)>,
+    next: usize,
+    left: usize,
+}
+
+impl<'p> Iterator for IntoEntries<'p> {
+    type Item = (Cow<'p, str>, String);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        while let Some(value) = self.ours.get_mut(self.next) {
+            self.next += 1;
+            if !value.is_empty() {
+                return Some((Cow::Borrowed(OURS[self.next - 1]), std::mem::take(value)));
+            }
+        }
+        self.others.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for IntoEntries<'_> {}
 
 /// Whether a header may have this name.
 pub(crate) fn is_writable(key: &str) -> bool {

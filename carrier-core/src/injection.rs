@@ -3,20 +3,29 @@
 use std::borrow::Cow;
 
 use opentelemetry::trace::SpanContext;
-use smallvec::SmallVec;
 
 use crate::Fields;
+#[cfg(feature = "instrumentation")]
+use crate::names::BAGGAGE;
+use crate::names::OURS;
 
 /// What an injection did to a message.
 ///
 /// A report that nobody has to look at: `propagation.inject(&cx, &mut headers);` is a statement.
 #[derive(Debug, Clone, Default)]
 pub struct Injection {
-    fields: SmallVec<[Cow<'static, str>; 3]>,
-    bytes: usize,
-    dropped: SmallVec<[Dropped; 1]>,
-    pub(crate) existing: Option<SpanContext>,
+    ours: [bool; 3],
     pub(crate) outcome: Outcome,
+    bytes: usize,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few injections have to say: a report that everybody gets and hardly anybody looks at is small.
+#[derive(Debug, Clone, Default)]
+struct Rare {
+    others: Vec<String>,
+    dropped: Vec<Dropped>,
+    existing: Option<SpanContext>,
 }
 
 /// What became of the message.
@@ -66,7 +75,18 @@ pub enum DropReason {
 impl Injection {
     /// The keys of the fields that were written.
     pub fn fields(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.fields.iter().map(|field| &**field)
+        let ours =
+            OURS.into_iter().zip(self.ours).filter(|(_, is_written)| *is_written).map(|(field, _)| field);
+        let others = self.rare.iter().flat_map(|rare| rare.others.iter().map(String::as_str));
+        ours.chain(others).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Whether what was written says nothing of a span.
+    #[cfg(feature = "instrumentation")]
+    pub(crate) fn is_baggage_alone(&self) -> bool {
+        let others = self.rare.as_ref().is_some_and(|rare| !rare.others.is_empty());
+        let spans = OURS.into_iter().zip(self.ours).any(|(field, is_written)| is_written && field != BAGGAGE);
+        !others && !spans
     }
 
     /// How many bytes the written fields take, names and values and what the transport puts around them.
@@ -76,12 +96,12 @@ impl Injection {
 
     /// The members that were left out.
     pub fn dropped(&self) -> &[Dropped] {
-        &self.dropped
+        self.rare.as_ref().map_or(&[], |rare| &rare.dropped)
     }
 
     /// The valid span context that was in the message before, for a link.
     pub fn existing(&self) -> Option<&SpanContext> {
-        self.existing.as_ref()
+        self.rare.as_ref()?.existing.as_ref()
     }
 
     /// What became of the message.
@@ -89,19 +109,36 @@ impl Injection {
         self.outcome
     }
 
+    #[inline]
     pub(crate) fn drop_members(&mut self, field: &'static str, members: usize, reason: DropReason) {
-        if members == 0 {
-            return;
-        }
-        match self.dropped.iter_mut().find(|dropped| dropped.field == field && dropped.reason == reason) {
-            Some(dropped) => dropped.members += members,
-            None => self.dropped.push(Dropped { field: field.into(), members, reason }),
+        if members > 0 {
+            self.dropped_members(field, members, reason);
         }
     }
 
-    pub(crate) fn written(&mut self, fields: &Fields<'_>, size: impl Fn(&str, &str) -> usize) {
+    fn dropped_members(&mut self, field: &'static str, members: usize, reason: DropReason) {
+        let all = &mut self.rare.get_or_insert_default().dropped;
+        match all.iter_mut().find(|dropped| dropped.field == field && dropped.reason == reason) {
+            Some(dropped) => dropped.members += members,
+            None => all.push(Dropped { field: field.into(), members, reason }),
+        }
+    }
+
+    /// A report that begins with what is in the message already.
+    #[inline]
+    pub(crate) fn of(existing: Option<SpanContext>, outcome: Outcome) -> Self {
+        let rare = existing.map(|existing| Box::new(Rare { existing: Some(existing), ..Rare::default() }));
+        Self { outcome, rare, ..Self::default() }
+    }
+
+    #[inline]
+    pub(crate) fn written(&mut self, fields: &Fields<'_>, bytes: usize) {
         self.outcome = Outcome::Written;
-        self.bytes = fields.entries().map(|(key, value)| size(key, value)).sum();
-        self.fields = fields.entries().map(|(key, _)| crate::names::known(key)).collect();
+        self.bytes = bytes;
+        self.ours = fields.ours();
+        let others = fields.others().map(str::to_owned);
+        if others.len() > 0 {
+            self.rare.get_or_insert_default().others = others.collect();
+        }
     }
 }

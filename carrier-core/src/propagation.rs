@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::environment;
 use crate::fields::is_writable;
 use crate::injection::DropReason;
-use crate::names::{BAGGAGE, TRACESTATE, is_ours};
+use crate::names::{BAGGAGE, BAGGAGE_AT, OURS, TRACESTATE_AT, is_ours};
 use crate::read::MAX_REPETITIONS;
 use crate::settings::{BaggageFilter, Settings, Source};
 use crate::{
@@ -103,8 +103,12 @@ impl Propagation {
         carrier: &mut C,
     ) -> Injection {
         let mut survey = Some(survey);
+        // The application may have registered another propagator since, whose fields nobody looked for.
+        let is_same = !matches!(self.0.source, Source::Application);
         self.with_propagator(|propagator| {
-            self.0.inject(propagator, survey.take().unwrap_or_default(), cx, carrier)
+            let survey = survey.take().unwrap_or_default();
+            let is_new = survey.is_new && is_same;
+            self.0.inject(propagator, Survey { is_new, ..survey }, cx, carrier)
         })
         .unwrap_or_default()
     }
@@ -116,14 +120,14 @@ impl Propagation {
     }
 
     /// Calls `then` with the propagator that writes; `None` where propagation is off.
-    fn with_propagator<T>(&self, mut then: impl FnMut(&dyn TextMapPropagator) -> T) -> Option<T> {
+    fn with_propagator<T>(&self, mut then: impl FnMut(Used<'_>) -> T) -> Option<T> {
         match &self.0.source {
-            Source::Application => {
-                get_text_map_propagator(|propagator| is_used(propagator).then(|| then(propagator)))
-                    .or_else(|| Some(then(environment::propagator())))
-            }
-            Source::Own(propagator) => Some(then(&**propagator)),
-            Source::W3c(w3c) => Some(then(w3c)),
+            Source::Application => get_text_map_propagator(|propagator| {
+                is_used(propagator).then(|| then(Used::Other(propagator)))
+            })
+            .or_else(|| Some(then(Used::Ours(environment::propagator())))),
+            Source::Own(propagator) => Some(then(Used::Other(&**propagator))),
+            Source::W3c(w3c) => Some(then(Used::Ours(w3c))),
             Source::Off => None,
         }
     }
@@ -147,7 +151,9 @@ impl Propagation {
     }
 
     fn find<R: TextMapReader>(&self, reader: &R, report: Report) -> Extraction {
-        self.0.trusted(self.read(reader, report))
+        let mut found = self.read(reader, report);
+        self.0.distrust(&mut found);
+        found
     }
 
     fn read<R: TextMapReader>(&self, reader: &R, report: Report) -> Extraction {
@@ -167,6 +173,48 @@ impl Propagation {
     }
 }
 
+/// The propagator that is used.
+#[derive(Clone, Copy)]
+enum Used<'p> {
+    /// It need not be asked through OpenTelemetry's interface.
+    Ours(&'p W3c),
+    Other(&'p dyn TextMapPropagator),
+}
+
+impl<'p> Used<'p> {
+    /// Whether one of its fields is in a carrier, valid or not.
+    fn is_in<R: TextMapReader>(self, carrier: &R) -> bool {
+        match self {
+            Self::Ours(w3c) => carrier.has_any(w3c.names()),
+            Self::Other(propagator) => {
+                let names = propagator.fields().filter(|name| is_writable(name));
+                carrier.has_any(&names.collect::<SmallVec<[&str; 4]>>())
+            }
+        }
+    }
+
+    /// Whether it writes spans: one of baggage alone does not.
+    #[cfg(feature = "instrumentation")]
+    fn has_spans(self) -> bool {
+        match self {
+            Self::Ours(w3c) => w3c.trace_context,
+            Self::Other(propagator) => propagator.fields().any(|field| field != BAGGAGE),
+        }
+    }
+
+    /// What it writes for a context.
+    fn write(self, cx: &Context) -> Fields<'p> {
+        match self {
+            Self::Ours(w3c) => w3c.write(cx),
+            Self::Other(propagator) => {
+                let mut fields = Fields::of(propagator);
+                propagator.inject_context(cx, &mut fields);
+                fields
+            }
+        }
+    }
+}
+
 /// What is in a carrier before an injection.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
@@ -174,6 +222,8 @@ pub(crate) struct Survey {
     /// Whether the propagator writes spans: one of baggage alone does not.
     #[cfg(feature = "instrumentation")]
     has_spans: bool,
+    /// Whether it is certain that none of the fields is there.
+    is_new: bool,
     existing: Option<SpanContext>,
     /// What becomes of the message where nothing is to be written.
     outcome: Outcome,
@@ -215,21 +265,25 @@ fn is_used(propagator: &dyn TextMapPropagator) -> bool {
 }
 
 fn nothing() -> Extraction {
-    Extraction { context: Context::new(), status: Status::Absent, unused: SmallVec::new() }
+    Extraction::of(Context::new(), Status::Absent)
 }
 
 impl Settings {
     /// What of the propagator's fields is in a carrier, and what that means for an injection.
-    fn survey<R: TextMapReader>(&self, propagator: &dyn TextMapPropagator, carrier: &R) -> Survey {
-        let is_there = |name: &str| is_writable(name) && carrier.get_all(name).next().is_some();
+    fn survey<R: TextMapReader>(&self, propagator: Used<'_>, carrier: &R) -> Survey {
+        let is_reused = propagator.is_in(carrier);
         let mut survey = Survey {
-            is_reused: propagator.fields().any(is_there),
+            is_reused,
+            is_new: !is_reused,
             #[cfg(feature = "instrumentation")]
-            has_spans: propagator.fields().any(|field| field != BAGGAGE),
+            has_spans: propagator.has_spans(),
             ..Survey::default()
         };
         if survey.is_reused {
-            let mut found = self.read(propagator, carrier, Report::Wanted);
+            let mut found = match propagator {
+                Used::Ours(w3c) => self.read_own(w3c, carrier),
+                Used::Other(propagator) => self.read(propagator, carrier, Report::Wanted),
+            };
             let is_valid = found.context.has_active_span();
             survey.outcome = match self.existing {
                 Existing::Keep if is_valid => Outcome::Kept,
@@ -247,39 +301,40 @@ impl Settings {
 
     fn inject<C: TextMapCarrier>(
         &self,
-        propagator: &dyn TextMapPropagator,
+        propagator: Used<'_>,
         survey: Survey,
         cx: &Context,
         carrier: &mut C,
     ) -> Injection {
-        let is_reused = survey.is_reused;
-        let mut report = Injection::default();
-        (report.existing, report.outcome) = (survey.existing, survey.outcome);
+        let Survey { is_reused, is_new, .. } = survey;
+        let mut report = Injection::of(survey.existing, survey.outcome);
         if report.outcome != Outcome::Nothing {
             return report;
         }
-        let mut fields = Fields::of(propagator);
         let (cx, dropped) = filtered(cx, self.baggage_out.as_ref());
         report.drop_members(BAGGAGE, dropped, DropReason::NotAllowed);
-        propagator.inject_context(&cx, &mut fields);
+        let mut fields = propagator.write(&cx);
         report_left_out(&cx, &fields, &mut report);
-        if fields.entries().len() == 0 && !is_reused {
+        if !fields.has_entries() && !is_reused {
             return report;
         }
-        if !self.budget.apply(carrier, &mut fields, &mut report) {
-            fields.unset_all();
-            report.outcome = Outcome::NoRoom;
-        } else if fields.entries().len() == 0 {
-            report.outcome = Outcome::Removed;
-        } else {
-            report.written(&fields, |key, value| carrier.entry_size(key, value));
+        if is_new {
+            fields.for_a_new_message();
+        }
+        match self.budget.apply(carrier, &mut fields, &mut report) {
+            Some(bytes) if fields.has_entries() => report.written(&fields, bytes),
+            Some(_) => report.outcome = Outcome::Removed,
+            None => {
+                fields.unset_all();
+                report.outcome = Outcome::NoRoom;
+            }
         }
         carrier.replace(fields);
         report
     }
 
     fn read_own<R: TextMapReader>(&self, propagator: &W3c, reader: &R) -> Extraction {
-        propagator.read(&Context::new(), reader, self.conflict.unwrap_or(reader.conflict()))
+        propagator.find(reader, self.conflict.unwrap_or(reader.conflict())).onto(&Context::new())
     }
 
     fn read<R: TextMapReader>(
@@ -318,7 +373,8 @@ impl Settings {
     }
 
     /// Takes from what was found what is not to be trusted.
-    fn trusted(&self, mut found: Extraction) -> Extraction {
+    #[inline]
+    fn distrust(&self, found: &mut Extraction) {
         match self.trust {
             Trust::Parent => {}
             Trust::Link => {
@@ -333,37 +389,40 @@ impl Settings {
                 found.context = Context::new();
             }
         }
-        let filtered = match filtered(&found.context, self.baggage_in.as_ref()) {
-            (Cow::Owned(filtered), _) => Some(filtered),
-            (Cow::Borrowed(_), _) => None,
-        };
-        found.context = filtered.unwrap_or(found.context);
-        found
+        if let (Cow::Owned(filtered), _) = filtered(&found.context, self.baggage_in.as_ref()) {
+            found.context = filtered;
+        }
     }
 }
 
 /// Reports the members that the propagator itself left out: over its limits, or not fit for a header.
+#[inline]
 fn report_left_out(cx: &Context, fields: &Fields<'_>, report: &mut Injection) {
-    let mut left_out = |field, there: usize, reason| {
-        let written = fields.members(field);
-        if there > written && fields.replaces(field) {
-            report.drop_members(field, there - written, reason);
-        }
-    };
     let limit_or_invalid = if fields.is_refused() { DropReason::Invalid } else { DropReason::Budget };
-    left_out(BAGGAGE, cx.baggage().len(), limit_or_invalid);
+    let baggage = cx.baggage().len();
     let span = cx.span();
-    let span = span.span_context();
-    if span.is_valid() && *span.trace_state() != TraceState::NONE {
-        left_out(TRACESTATE, span.trace_state().into_iter().len(), DropReason::Invalid);
+    let state = span.span_context().trace_state();
+    let is_sent = *state != TraceState::NONE && span.span_context().is_valid();
+    let state = if is_sent { state.into_iter().len() } else { 0 };
+    for (at, there, reason) in
+        [(BAGGAGE_AT, baggage, limit_or_invalid), (TRACESTATE_AT, state, DropReason::Invalid)]
+    {
+        if there > 0 && there > fields.members(at) && fields.has(OURS[at]) {
+            report.drop_members(OURS[at], there - fields.members(at), reason);
+        }
     }
 }
 
 /// The context with the baggage that is allowed, and how many members are not.
+#[inline]
 fn filtered<'a>(cx: &'a Context, allowed: Option<&BaggageFilter>) -> (Cow<'a, Context>, usize) {
-    let Some(allowed) = allowed else {
-        return (Cow::Borrowed(cx), 0);
-    };
+    match allowed {
+        None => (Cow::Borrowed(cx), 0),
+        Some(allowed) => only(cx, allowed),
+    }
+}
+
+fn only<'a>(cx: &'a Context, allowed: &BaggageFilter) -> (Cow<'a, Context>, usize) {
     let baggage = cx.baggage();
     let kept = baggage.iter().filter(|(key, _)| allowed(key.as_str()));
     let kept: Baggage = kept.map(|(key, value)| (key.clone(), value.clone())).collect();

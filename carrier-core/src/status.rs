@@ -28,6 +28,11 @@ pub struct Extraction {
 }
 
 impl Extraction {
+    #[inline]
+    pub(crate) fn of(context: Context, status: Status) -> Self {
+        Self { context, status, unused: SmallVec::new() }
+    }
+
     /// The context to use; an empty one where there is none.
     pub fn context(&self) -> &Context {
         &self.context
@@ -121,11 +126,12 @@ impl Status {
     }
 
     /// This one, or where it is without doubt the other.
+    #[inline]
     pub(crate) fn or(self, next: Self) -> Self {
-        match (self, next) {
-            (Self::Absent, next) => next,
-            (Self::Valid, next) if next.is_doubtful() => next,
-            (this, _) => this,
+        match (&self, &next) {
+            (_, Self::Absent) | (Self::Valid, Self::Valid) => self,
+            (Self::Absent | Self::Valid, _) => next,
+            _ => self,
         }
     }
 }

@@ -2,36 +2,13 @@
 #![cfg(feature = "testing")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
 
 use carrier_core::{FieldValue, Fields, Propagation, TextMapCarrier, TextMapReader, testing, w3c};
+use carrier_measure::Counting;
 use opentelemetry::Context;
 use opentelemetry::propagation::{Injector, TextMapPropagator};
-
-thread_local! {
-    static COUNT: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator as it is; a `Cell` in a `const` thread-local allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = COUNT.try_with(|count| {
-            let (calls, bytes) = count.get();
-            count.set((calls + 1, bytes + layout.size()));
-        });
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -39,11 +16,7 @@ static ALLOCATOR: Counting = Counting;
 /// How often, and how many bytes, `work` allocates the second time, when what is made once is there.
 fn allocated<T>(mut work: impl FnMut() -> T) -> (usize, usize) {
     black_box(work());
-    let before = COUNT.get();
-    let result = black_box(work());
-    let after = COUNT.get();
-    drop(result);
-    (after.0 - before.0, after.1 - before.1)
+    Counting::during(work)
 }
 
 /// One value under every key, read and written without an allocation of its own.

@@ -41,8 +41,8 @@ impl TextMapReader for HeadersReader<'_> {
 /// Headers of one's own, written in place.
 ///
 /// Every other header stays as it is: null, empty, binary and repeated ones, in their order, and those whose key is not
-/// UTF-8. librdkafka compares a key up to its first NUL, so a header whose key is one of the fields' names followed by a
-/// NUL goes with that field.
+/// UTF-8. librdkafka compares a key up to its first NUL where it removes one, so a header whose key is one of the fields'
+/// names followed by a NUL goes with old copies of that field.
 pub struct HeadersCarrier<'a>(pub &'a mut OwnedHeaders);
 
 impl fmt::Debug for HeadersCarrier<'_> {
@@ -60,6 +60,10 @@ impl TextMapReader for HeadersCarrier<'_> {
         values(Some(self.0.as_borrowed()), key)
     }
 
+    fn has_any(&self, keys: &[&str]) -> bool {
+        has_any(Some(self.0.as_borrowed()), keys)
+    }
+
     fn conflict(&self) -> Conflict {
         Conflict::Last
     }
@@ -67,10 +71,8 @@ impl TextMapReader for HeadersCarrier<'_> {
 
 impl TextMapCarrier for HeadersCarrier<'_> {
     fn replace(&mut self, fields: Fields<'_>) {
-        if native::count(self.0.as_borrowed()) > 0 {
-            for name in fields.names() {
-                native::with_c_name(name, |name| native::remove(self.0, name));
-            }
+        for name in fields.names() {
+            native::with_c_name(name, |name| native::remove(self.0, name));
         }
         for (key, value) in fields.entries() {
             native::add(self.0, key.as_bytes(), value.as_bytes());
@@ -92,6 +94,9 @@ impl TextMapCarrier for HeadersCarrier<'_> {
 
 /// What the headers that stay add to a record.
 pub(crate) fn headers_without(headers: Option<&BorrowedHeaders>, fields: &Fields<'_>) -> usize {
+    if fields.names().next().is_none() {
+        return all(headers).map(|(key, value)| size::entry(key.to_bytes(), value)).sum();
+    }
     let stay = all(headers).filter(|(key, _)| !key.to_str().is_ok_and(|key| fields.replaces(key)));
     stay.map(|(key, value)| size::entry(key.to_bytes(), value)).sum()
 }
@@ -114,17 +119,42 @@ pub(crate) fn values<'a>(
 ) -> impl Iterator<Item = FieldValue<'a>> + use<'a> {
     let found = headers.and_then(|headers| {
         native::with_c_name(key, |name| {
-            let (first, last) = (native::first(headers, name)?, native::last(headers, name)?);
-            let several = !is_same_header(first, last);
-            let rest = several.then(|| all(Some(headers)).filter(is_named(name.to_owned())));
-            Some((first, rest))
+            let (last, first) = (native::last(headers, name)?, native::first(headers, name)?);
+            Some(match is_same_header(first, last) {
+                true => Values::One(Some(first)),
+                false => Values::Several(
+                    all(Some(headers)).filter(is_named(name.to_owned())).map(|(_, value)| value),
+                ),
+            })
         })?
     });
-    let (first, rest) = found.unzip();
-    let rest = rest.flatten();
-    // The walk finds the first one again.
-    let first = first.filter(|_| rest.is_none());
-    first.into_iter().chain(rest.into_iter().flatten().map(|(_, value)| value)).map(value)
+    found.unwrap_or(Values::One(None)).map(value)
+}
+
+/// Nearly always it is one, for which no walk has to be prepared.
+enum Values<'a, I> {
+    One(Option<Value<'a>>),
+    Several(I),
+}
+
+impl<'a, I: Iterator<Item = Value<'a>>> Iterator for Values<'a, I> {
+    type Item = Value<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Value<'a>> {
+        match self {
+            Self::One(value) => value.take(),
+            Self::Several(values) => values.next(),
+        }
+    }
+}
+
+/// Whether a header of one of these keys is there.
+pub(crate) fn has_any(headers: Option<&BorrowedHeaders>, keys: &[&str]) -> bool {
+    let is_there = |headers, key| native::with_c_name(key, |name| native::last(headers, name).is_some());
+    headers
+        .filter(|headers| native::count(headers) > 0)
+        .is_some_and(|headers| keys.iter().any(|key| is_there(headers, key).unwrap_or(false)))
 }
 
 fn is_named<'a>(name: CString) -> impl FnMut(&(&'a CStr, Value<'a>)) -> bool {

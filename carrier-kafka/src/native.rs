@@ -85,6 +85,13 @@ pub(crate) fn add(headers: &mut OwnedHeaders, name: &[u8], value: &[u8]) {
 
 /// Calls `then` with a key as librdkafka takes it; `None` where the key holds a NUL, so that no header can have it.
 pub(crate) fn with_c_name<T>(key: &str, then: impl FnOnce(&CStr) -> T) -> Option<T> {
+    // Nearly all that is ever asked for.
+    match key {
+        "traceparent" => return Some(then(c"traceparent")),
+        "tracestate" => return Some(then(c"tracestate")),
+        "baggage" => return Some(then(c"baggage")),
+        _ => {}
+    }
     let mut short = [0; SHORT_KEY + 1];
     match short.get_mut(..key.len()).filter(|_| key.len() <= SHORT_KEY) {
         Some(start) => {

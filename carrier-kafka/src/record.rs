@@ -3,7 +3,7 @@
 use carrier_core::{Conflict, FieldValue, Fields, TextMapCarrier, TextMapReader};
 use rdkafka::message::{BorrowedHeaders, OwnedHeaders};
 
-use crate::headers::{headers_without, keys, values};
+use crate::headers::{has_any, headers_without, keys, values};
 use crate::{HeadersCarrier, size};
 
 /// The `headers` of a [`FutureRecord`](rdkafka::producer::FutureRecord) or [`BaseRecord`](rdkafka::producer::BaseRecord),
@@ -32,6 +32,10 @@ impl TextMapReader for RecordCarrier<'_> {
 
     fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
         values(self.borrowed(), key)
+    }
+
+    fn has_any(&self, keys: &[&str]) -> bool {
+        has_any(self.borrowed(), keys)
     }
 
     fn conflict(&self) -> Conflict {

@@ -32,13 +32,14 @@ Commands:
   demo     Run the example `handoff`: one trace through HTTP, RabbitMQ and Kafka.
            Arguments after `--` go to the example.
   test     Run every test, with and without optional features, against real brokers,
-           and check that no container is left. Arguments after `--` go to `cargo test`.
+           and check that no container is left and that nothing takes more instructions
+           than its limit. Arguments after `--` go to `cargo test`.
   check    Check the formatting, lints, documentation and every feature on its own.
   brokers  Run RabbitMQ at 127.0.0.1:5672 and Kafka at 127.0.0.1:9092 until Ctrl-C.
   help     Print this text, as `--help` and `-h` do.
 
 What is missing is provided, and each step is announced before it is taken: compilers for librdkafka
-are installed; Docker Engine is started, or installed first (Debian and Ubuntu, as root); each broker's
+and Valgrind are installed; Docker Engine is started, or installed first (Debian and Ubuntu, as root); each broker's
 image is pulled, or built from Debian's and Maven's packages where it cannot be pulled. Run again,
 nothing is done twice.
 

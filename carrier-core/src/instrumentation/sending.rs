@@ -5,7 +5,6 @@ use opentelemetry::{Context, StringValue};
 
 use super::live::{Beginning, Live, Operation};
 use super::{Destination, Details, Failure, Instrumentation};
-use crate::names::BAGGAGE;
 use crate::{Injection, Outcome, TextMapCarrier, TextMapReader};
 
 impl Instrumentation {
@@ -45,7 +44,7 @@ impl Instrumentation {
 /// The span that a message carries behind an injection of `cx`.
 fn carried(injection: &Injection, cx: &Context) -> Option<SpanContext> {
     match injection.outcome() {
-        Outcome::Written if injection.fields().all(|field| field == BAGGAGE) => None,
+        Outcome::Written if injection.is_baggage_alone() => None,
         Outcome::Written => Some(cx.span().span_context().clone()),
         Outcome::Kept | Outcome::LeftAlone => injection.existing().cloned(),
         _ => None,

@@ -8,10 +8,11 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::{Context, Key, StringValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
+use super::W3c;
 use crate::fields::is_token;
 use crate::names::BAGGAGE;
-use crate::read::{OWS, joined};
-use crate::{FromExtractor, Reason, Status, TextMapReader};
+use crate::read::{cut, joined, members, trim_text};
+use crate::{Reason, Status, TextMapReader};
 
 /// What must be carried, and no more is sent (W3C Baggage, "Limits").
 pub(crate) const MAX_MEMBERS: usize = 64;
@@ -51,7 +52,7 @@ impl TextMapPropagator for W3cBaggage {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        read(&FromExtractor(extractor)).onto(cx)
+        W3c { trace_context: false, baggage: true }.extract_with_context(cx, extractor)
     }
 
     fn fields(&self) -> FieldIter<'_> {
@@ -63,18 +64,16 @@ impl TextMapPropagator for W3cBaggage {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) status: Status,
-    members: Vec<Member>,
+    pub(crate) members: Vec<Member>,
 }
 
-impl Found {
-    /// The given context with the members that were found beside what it holds already, or as it is.
-    pub(crate) fn onto(self, cx: &Context) -> Context {
-        if self.members.is_empty() {
-            return cx.clone();
-        }
-        let existing = cx.baggage().iter().map(|(key, value)| (key.clone(), value.clone()));
-        cx.with_baggage(existing.chain(self.members).collect::<Baggage>())
+/// The given context with the members that were found beside what it holds already.
+pub(crate) fn onto(members: Vec<Member>, cx: &Context) -> Context {
+    if members.is_empty() {
+        return cx.clone();
     }
+    let existing = cx.baggage().iter().map(|(key, value)| (key.clone(), value.clone()));
+    cx.with_baggage(existing.chain(members).collect::<Baggage>())
 }
 
 /// Reads the baggage of a carrier.
@@ -94,16 +93,16 @@ pub(crate) fn status_of(text: &str) -> Status {
     parse(text).status
 }
 
-type Member = (Key, (StringValue, BaggageMetadata));
+pub(crate) type Member = (Key, (StringValue, BaggageMetadata));
 
 /// The good members, within the limits; a bad one is skipped alone, an empty one is none.
 fn parse(text: &str) -> Found {
     let mut found = Found { status: Status::Absent, members: Vec::new() };
     let mut room = MAX_BYTES;
-    for member in text.split(',') {
+    for member in members(text) {
         let fits = member.len() <= room;
         room = room.saturating_sub(member.len() + 1);
-        if member.trim_matches(OWS).is_empty() {
+        if trim_text(member).is_empty() {
             continue;
         }
         if !fits || found.members.len() == MAX_MEMBERS {
@@ -123,24 +122,31 @@ fn parse(text: &str) -> Found {
 
 /// `key OWS = OWS value *( OWS ; OWS property )`
 fn parse_member(member: &str) -> Option<Member> {
-    let (pair, properties) = match member.split_once(';') {
-        Some((pair, properties)) => (pair, properties.trim_matches(OWS)),
+    let (pair, properties) = match cut(member, b';') {
+        Some((pair, properties)) => (pair, trim_text(properties)),
         None => (member, ""),
     };
-    let (key, value) = pair.split_once('=')?;
-    let (key, value) = (key.trim_matches(OWS), value.trim_matches(OWS));
-    let valid = is_token(key) && value.bytes().all(is_octet) && properties.bytes().all(is_property_octet);
+    let (key, value) = cut(pair, b'=')?;
+    let (key, value) = (trim_text(key), trim_text(value));
+    let all = |text: &str, valid: fn(u8) -> bool| text.bytes().fold(true, |all, byte| all & valid(byte));
+    let valid = is_token(key) && all(value, is_octet) && all(properties, is_property_octet);
     valid.then(|| {
-        let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
+        let value = match value.contains('%') {
+            true => percent_decode_str(value).decode_utf8_lossy().into_owned(),
+            false => value.to_owned(),
+        };
         (Key::from(key.to_owned()), (value.into(), properties.into()))
     })
 }
 
 /// Whole members, in the order of their keys since OpenTelemetry's type keeps none, as far as there is room.
-fn format(baggage: &Baggage) -> String {
+pub(crate) fn format(baggage: &Baggage) -> String {
     let mut sorted: Vec<_> = baggage.iter().collect();
     sorted.sort_unstable_by(|left, right| left.0.as_str().cmp(right.0.as_str()));
-    let mut text = String::new();
+    let length = |(key, (value, _)): &(&Key, &(StringValue, BaggageMetadata))| {
+        key.as_str().len() + value.as_str().len() + 2
+    };
+    let mut text = String::with_capacity(sorted.iter().map(length).sum::<usize>().min(MAX_BYTES));
     let mut count = 0;
     for (key, (value, properties)) in sorted {
         if count == MAX_MEMBERS || !is_token(key.as_str()) {
@@ -282,11 +288,11 @@ mod tests {
     fn baggage_that_is_there_already_stays() {
         let cx = Context::new().with_baggage([opentelemetry::KeyValue::new("old", "1")]);
         let headers = BTreeMap::from([(BAGGAGE.to_owned(), "new=2".to_owned())]);
-        let cx = read(&headers).onto(&cx);
+        let cx = onto(read(&headers).members, &cx);
         let baggage = cx.baggage();
         assert_eq!((baggage.get("old").unwrap().as_str(), baggage.get("new").unwrap().as_str()), ("1", "2"));
         let bad = BTreeMap::from([(BAGGAGE.to_owned(), "bad".to_owned())]);
-        assert_eq!(read(&bad).onto(&cx).baggage().len(), 2);
+        assert_eq!(onto(read(&bad).members, &cx).baggage().len(), 2);
     }
 
     proptest! {

@@ -4,6 +4,8 @@
 //! more than the specifications do.
 
 mod baggage;
+pub(crate) mod handover;
+mod hex;
 mod trace_context;
 mod traceparent;
 mod tracestate;
@@ -11,18 +13,18 @@ mod tracestate;
 use std::sync::LazyLock;
 
 use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use smallvec::SmallVec;
 
 pub use self::baggage::W3cBaggage;
 pub(crate) use self::baggage::{MAX_BYTES, MAX_MEMBERS, status_of as baggage_status};
 pub use self::trace_context::W3cTraceContext;
 pub(crate) use self::traceparent::TraceParent;
-pub(crate) use self::tracestate::read as read_tracestate;
+pub(crate) use self::tracestate::read_text as read_tracestate;
 
-use crate::names::{BAGGAGE, TRACEPARENT, TRACESTATE};
-use crate::{Conflict, Extraction, FromExtractor, Status, TextMapReader};
+use crate::names::{BAGGAGE_AT, OURS};
+use crate::{Conflict, Extraction, Fields, FromExtractor, Status, TextMapReader};
 
 /// W3C trace context and baggage, strict: the propagator to register.
 ///
@@ -43,23 +45,77 @@ pub struct W3c {
 }
 
 // Trace context first, so that either alone is a part of it.
-static FIELDS: LazyLock<[String; 3]> =
-    LazyLock::new(|| [TRACEPARENT, TRACESTATE, BAGGAGE].map(str::to_owned));
+static FIELDS: LazyLock<[String; 3]> = LazyLock::new(|| OURS.map(str::to_owned));
 
 impl W3c {
-    /// What a carrier holds, onto the given context.
-    pub(crate) fn read<R: TextMapReader>(&self, cx: &Context, reader: &R, conflict: Conflict) -> Extraction {
-        let mut found = Extraction { context: cx.clone(), status: Status::Absent, unused: SmallVec::new() };
+    /// The names of its fields.
+    pub(crate) fn names(&self) -> &'static [&'static str] {
+        match (self.trace_context, self.baggage) {
+            (true, true) => &OURS,
+            (true, false) => &OURS[..2],
+            (false, true) => &OURS[2..],
+            (false, false) => &[],
+        }
+    }
+
+    /// What a context says, without a way through OpenTelemetry's interface and its checks of what is valid by itself.
+    #[inline]
+    pub(crate) fn write(&self, cx: &Context) -> Fields<'static> {
+        let mut fields = Fields::of_ours([self.trace_context, self.trace_context, self.baggage]);
         if self.trace_context {
-            let mut span = trace_context::read(reader, conflict);
-            found.status = std::mem::replace(&mut span.status, Status::Absent);
-            found.unused = std::mem::take(&mut span.unused);
-            found.context = span.onto(cx);
+            trace_context::write(cx, |place, value| fields.put(place, value));
         }
         if self.baggage {
-            let mut baggage = baggage::read(reader);
-            found.status = found.status.or(std::mem::replace(&mut baggage.status, Status::Absent));
-            found.context = baggage.onto(&found.context);
+            let baggage = cx.baggage();
+            if !baggage.is_empty() {
+                fields.put(BAGGAGE_AT, baggage::format(baggage));
+            }
+        }
+        fields
+    }
+
+    /// What a carrier holds.
+    #[inline]
+    pub(crate) fn find<R: TextMapReader>(&self, reader: &R, conflict: Conflict) -> Found {
+        Found {
+            trace: self.trace_context.then(|| trace_context::read(reader, conflict)),
+            baggage: self.baggage.then(|| baggage::read(reader)),
+        }
+    }
+
+    /// The same of what OpenTelemetry's interface shows.
+    fn ask(&self, extractor: &dyn Extractor) -> Found {
+        handover::ask(self, extractor)
+            .unwrap_or_else(|| self.find(&FromExtractor(extractor), Conflict::default()))
+    }
+}
+
+/// What a carrier holds of the fields that one of our propagators reads.
+#[derive(Debug)]
+pub(crate) struct Found {
+    trace: Option<trace_context::Found>,
+    baggage: Option<baggage::Found>,
+}
+
+impl Found {
+    /// The given context with what was found.
+    #[inline]
+    pub(crate) fn onto(self, cx: &Context) -> Extraction {
+        let (mut found, members) = match self.baggage {
+            Some(found) => (Extraction::of(cx.clone(), found.status), found.members),
+            None => (Extraction::of(cx.clone(), Status::Absent), Vec::new()),
+        };
+        if let Some(trace) = self.trace {
+            found.status = trace.status.or(found.status);
+            if let Some(remote) = trace.context {
+                found.context = remote.onto(&found.context);
+            }
+            if !trace.unused.is_empty() {
+                found.unused = trace.unused.into();
+            }
+        }
+        if !members.is_empty() {
+            found.context = baggage::onto(members, &found.context);
         }
         found
     }
@@ -76,7 +132,7 @@ impl TextMapPropagator for W3c {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        self.read(cx, &FromExtractor(extractor), Conflict::default()).into_context()
+        self.ask(extractor).onto(cx).into_context()
     }
 
     fn fields(&self) -> FieldIter<'_> {

@@ -6,13 +6,13 @@ use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceId, TraceState};
-use smallvec::SmallVec;
 
+use super::W3c;
 use super::traceparent::TraceParent;
 use super::tracestate;
-use crate::names::{TRACEPARENT, TRACESTATE};
+use crate::names::{OURS, TRACEPARENT, TRACEPARENT_AT, TRACESTATE, TRACESTATE_AT};
 use crate::read::single;
-use crate::{Conflict, FromExtractor, Status, TextMapReader};
+use crate::{Conflict, Status, TextMapReader};
 
 const RANDOM: TraceFlags = TraceFlags::new(0x02);
 
@@ -42,27 +42,11 @@ impl W3cTraceContext {
 
 impl TextMapPropagator for W3cTraceContext {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
-        let span = cx.span();
-        let span = span.span_context();
-        let Some(mut parent) = TraceParent::of(span) else {
-            return;
-        };
-        let received = cx.get::<Received>().filter(|received| received.trace_id == span.trace_id());
-        if let Some(received) = received {
-            parent.flags = parent.flags | received.random;
-        }
-        injector.set(TRACEPARENT, ascii(&parent.format()));
-        let state = match received.and_then(|received| received.state.as_ref()) {
-            Some(whole) => tracestate::merge(span.trace_state(), &whole.held, &whole.text),
-            None => tracestate::format(span.trace_state()),
-        };
-        if !state.is_empty() {
-            injector.set(TRACESTATE, state);
-        }
+        write(cx, |place, value| injector.set(OURS[place], value));
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        read(&FromExtractor(extractor), Conflict::default()).onto(cx)
+        W3c { trace_context: true, baggage: false }.extract_with_context(cx, extractor)
     }
 
     fn fields(&self) -> FieldIter<'_> {
@@ -71,13 +55,13 @@ impl TextMapPropagator for W3cTraceContext {
 }
 
 /// What OpenTelemetry's own types lose on the way through a program, kept in the context.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Received {
     /// Whose it is; the invalid id is nobody's.
     trace_id: TraceId,
     /// The random flag, or nothing.
     random: TraceFlags,
-    state: Option<WholeState>,
+    state: Option<Box<WholeState>>,
 }
 
 impl Received {
@@ -85,7 +69,7 @@ impl Received {
 }
 
 /// A tracestate of which OpenTelemetry's type holds a part only.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct WholeState {
     held: TraceState,
     text: String,
@@ -95,18 +79,23 @@ struct WholeState {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) status: Status,
-    /// The span context to use.
-    pub(crate) span: Option<SpanContext>,
+    /// The one to use.
+    pub(crate) context: Option<Remote>,
     /// Valid span contexts that are not used.
-    pub(crate) unused: SmallVec<[SpanContext; 1]>,
+    pub(crate) unused: Vec<SpanContext>,
+}
+
+/// A sender's span, and what its type cannot hold.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Remote {
+    span: SpanContext,
     received: Option<Received>,
 }
 
-impl Found {
-    /// The given context with the span that was found, or as it is.
+impl Remote {
+    /// The given context with the span that was found.
     pub(crate) fn onto(self, cx: &Context) -> Context {
-        let Some(span) = self.span else { return cx.clone() };
-        let cx = cx.with_remote_span_context(span);
+        let cx = cx.with_remote_span_context(self.span);
         match self.received {
             Some(received) => cx.with_value(received),
             // What an earlier message brought is not this one's, even in the same trace.
@@ -118,26 +107,52 @@ impl Found {
 
 /// Reads the trace context of a carrier.
 pub(crate) fn read<R: TextMapReader>(reader: &R, conflict: Conflict) -> Found {
-    let mut parent = single(reader, TRACEPARENT, conflict, TraceParent::parse);
-    let unused = parent.unused.drain(..).map(|parent| parent.to_remote(TraceState::NONE)).collect();
+    let parent = single(reader, TRACEPARENT, conflict, TraceParent::parse);
     let Some(value) = parent.value else {
         // Without a valid traceparent tracestate is not even looked at.
-        return Found { status: parent.status, span: None, unused, received: None };
+        return Found { unused: spans(&parent.unused), status: parent.status, context: None };
     };
     let (state, doubt) = tracestate::read(reader, &parent);
-    let (held, raw) = state.map(|(_, parsed)| (parsed.state, parsed.raw)).unwrap_or_default();
+    let (held, raw) = state.map(|parsed| (parsed.state, parsed.raw)).unwrap_or_default();
     let random = value.flags & RANDOM;
     let received = (random == RANDOM || raw.is_some()).then(|| Received {
         trace_id: value.trace_id,
         random,
-        state: raw.map(|text| WholeState { held: held.clone(), text }),
+        state: raw.map(|text| Box::new(WholeState { held: held.clone(), text })),
     });
-    Found { status: parent.status.or(doubt), span: Some(value.to_remote(held)), unused, received }
+    let unused = spans(&parent.unused);
+    Found {
+        status: parent.status.or(doubt),
+        context: Some(Remote { span: value.to_remote(held), received }),
+        unused,
+    }
 }
 
-/// The one allocation, which `Injector::set` demands.
-fn ascii(bytes: &[u8]) -> String {
-    std::str::from_utf8(bytes).unwrap_or_default().to_owned()
+fn spans(parents: &[TraceParent]) -> Vec<SpanContext> {
+    parents.iter().map(|parent| parent.to_remote(TraceState::NONE)).collect()
+}
+
+/// Calls `put` with the place and the value of each field that is sent.
+#[inline]
+pub(crate) fn write(cx: &Context, mut put: impl FnMut(usize, String)) {
+    let span = cx.span();
+    let span = span.span_context();
+    let Some(mut parent) = TraceParent::of(span) else {
+        return;
+    };
+    let received = cx.get::<Received>().filter(|received| received.trace_id == span.trace_id());
+    if let Some(received) = received {
+        parent.flags = parent.flags | received.random;
+    }
+    put(TRACEPARENT_AT, parent.format());
+    let state = match received.and_then(|received| received.state.as_ref()) {
+        Some(whole) => tracestate::merge(span.trace_state(), &whole.held, &whole.text),
+        None if *span.trace_state() == TraceState::NONE => return,
+        None => tracestate::format(span.trace_state()),
+    };
+    if !state.is_empty() {
+        put(TRACESTATE_AT, state);
+    }
 }
 
 #[cfg(test)]
@@ -157,7 +172,11 @@ mod tests {
     }
 
     fn received(state: &str) -> Context {
-        read(&headers(state), Conflict::Restart).onto(&Context::new())
+        onto(&headers(state), &Context::new())
+    }
+
+    fn onto(headers: &Headers, cx: &Context) -> Context {
+        read(headers, Conflict::Restart).context.unwrap().onto(cx)
     }
 
     fn sent(cx: &Context) -> Headers {
@@ -205,11 +224,11 @@ mod tests {
 
     #[test]
     fn a_second_message_of_the_trace_does_not_get_the_members_of_the_first() {
-        let second = read(&headers("b=2"), Conflict::Restart).onto(&received("x@y@z=1"));
+        let second = onto(&headers("b=2"), &received("x@y@z=1"));
         assert_eq!(sent(&second), headers("b=2"));
         let mut without_random = headers("b=2");
         without_random.insert(TRACEPARENT.to_owned(), PARENT.replace("-03", "-01"));
-        let second = read(&without_random, Conflict::Restart).onto(&received("x@y@z=1"));
+        let second = onto(&without_random, &received("x@y@z=1"));
         assert_eq!(sent(&second), without_random);
     }
 
@@ -225,6 +244,6 @@ mod tests {
         let mut headers = headers("a=1");
         headers.remove(TRACEPARENT);
         let found = read(&headers, Conflict::Restart);
-        assert_eq!((found.status, found.span), (Status::Absent, None));
+        assert_eq!((found.status, found.context), (Status::Absent, None));
     }
 }

@@ -2,6 +2,7 @@
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
+use super::hex;
 use crate::Reason;
 use crate::read::trim;
 
@@ -29,27 +30,35 @@ impl TraceParent {
             return Err(Reason::Length);
         }
         let value = trim(value);
-        let (fields, rest) = value.split_at_checked(LENGTH).ok_or(Reason::Length)?;
+        let (fields, rest) = value.split_first_chunk::<LENGTH>().ok_or(Reason::Length)?;
         if [fields[2], fields[35], fields[52]] != [b'-'; 3] {
             return Err(Reason::Delimiter);
         }
-        let [version] = hex::<1>(&fields[..2])?;
-        let trace_id = TraceId::from_bytes(hex::<16>(&fields[3..35])?);
-        let span_id = SpanId::from_bytes(hex::<8>(&fields[36..52])?);
-        let [flags] = hex::<1>(&fields[53..])?;
+        let mut digits = [b'0'; 64];
+        digits[..32].copy_from_slice(&fields[3..35]);
+        digits[32..48].copy_from_slice(&fields[36..52]);
+        digits[50..52].copy_from_slice(&fields[..2]);
+        digits[54..56].copy_from_slice(&fields[53..]);
+        let [first, second, third, fourth, high, low, version_and_flags, _] =
+            hex::numbers(&digits).ok_or(Reason::Digit)?;
+        let [_, version, _, flags] = version_and_flags.to_be_bytes();
         match version {
             0xff => return Err(Reason::Version),
             // A later version may say more, behind another dash.
             _ if rest.is_empty() || (version > 0 && rest[0] == b'-') => {}
             _ => return Err(Reason::Length),
         }
-        if trace_id == TraceId::INVALID {
+        let trace_id =
+            [first, second, third, fourth].into_iter().fold(0, |id, part| id << 32 | u128::from(part));
+        let span_id = u64::from(high) << 32 | u64::from(low);
+        if trace_id == 0 {
             return Err(Reason::ZeroTraceId);
         }
-        if span_id == SpanId::INVALID {
+        if span_id == 0 {
             return Err(Reason::ZeroSpanId);
         }
-        Ok(Self { trace_id, span_id, flags: TraceFlags::new(flags & KNOWN_FLAGS) })
+        let flags = TraceFlags::new(flags & KNOWN_FLAGS);
+        Ok(Self { trace_id: trace_id.into(), span_id: span_id.into(), flags })
     }
 
     /// The span context of the sender.
@@ -66,40 +75,27 @@ impl TraceParent {
         })
     }
 
-    /// The header value, of version 00.
-    pub(crate) fn format(&self) -> [u8; LENGTH] {
-        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        write_hex(&self.trace_id.to_bytes(), &mut text[3..35]);
-        write_hex(&self.span_id.to_bytes(), &mut text[36..52]);
-        write_hex(&[self.flags.to_u8()], &mut text[53..]);
-        text
+    /// The header value, of version 00: the one allocation, which `Injector::set` demands.
+    #[inline]
+    pub(crate) fn format(&self) -> String {
+        let (trace_id, span_id) = (self.trace_id.to_bytes(), self.span_id.to_bytes());
+        let mut all = [0; 32];
+        all[..16].copy_from_slice(&trace_id);
+        all[16..24].copy_from_slice(&span_id);
+        all[24] = self.flags.to_u8();
+        let digits = hex::digits(&all);
+        let mut text = Aligned(*b"00-00000000000000000000000000000000-0000000000000000-00         ");
+        let Aligned(bytes) = &mut text;
+        bytes[3..35].copy_from_slice(&digits[..32]);
+        bytes[36..52].copy_from_slice(&digits[32..48]);
+        bytes[53..LENGTH].copy_from_slice(&digits[48..50]);
+        std::str::from_utf8(bytes).map_or("", |text| &text[..LENGTH]).to_owned()
     }
 }
 
-/// Reads `2 * N` lower-case hexadecimal digits.
-fn hex<const N: usize>(digits: &[u8]) -> Result<[u8; N], Reason> {
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = (digit(pair[0])? << 4) | digit(pair[1])?;
-    }
-    Ok(bytes)
-}
-
-fn digit(byte: u8) -> Result<u8, Reason> {
-    match byte {
-        b'0'..=b'9' => Ok(byte - b'0'),
-        b'a'..=b'f' => Ok(byte - b'a' + 10),
-        _ => Err(Reason::Digit),
-    }
-}
-
-fn write_hex(bytes: &[u8], text: &mut [u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (byte, pair) in bytes.iter().zip(text.chunks_exact_mut(2)) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 0x0f)];
-    }
-}
+/// Text whose UTF-8 is checked in whole words: 36 instructions and not 95.
+#[repr(align(16))]
+struct Aligned([u8; 64]);
 
 #[cfg(test)]
 mod tests {
@@ -119,7 +115,7 @@ mod tests {
         assert_eq!(parent.trace_id.to_string(), "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(parent.span_id.to_string(), "b7ad6b7169203331");
         assert!(parent.flags.is_sampled());
-        assert_eq!(parent.format(), VALID.as_bytes());
+        assert_eq!(parent.format(), VALID);
     }
 
     #[test]
@@ -156,7 +152,7 @@ mod tests {
     #[test]
     fn a_higher_version_is_sent_on_as_00() {
         let parent = TraceParent::parse(VALID.replacen("00", "01", 1).as_bytes()).unwrap();
-        assert_eq!(parent.format(), VALID.as_bytes());
+        assert_eq!(parent.format(), VALID);
     }
 
     #[test]
@@ -192,7 +188,7 @@ mod tests {
                 span_id: span.into(),
                 flags: TraceFlags::new(flags),
             };
-            prop_assert_eq!(TraceParent::parse(&parent.format()), Ok(parent));
+            prop_assert_eq!(TraceParent::parse(parent.format().as_bytes()), Ok(parent));
         }
     }
 }

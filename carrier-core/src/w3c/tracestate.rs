@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use opentelemetry::trace::TraceState;
 
 use crate::names::TRACESTATE;
-use crate::read::{OWS, Single, beside, joined};
+use crate::read::{self, Single, beside, cut, joined, trim_text};
 use crate::{Reason, Status, TextMapReader};
 
 const MAX_MEMBERS: usize = 32;
@@ -19,11 +19,17 @@ pub(crate) struct Parsed {
     pub(crate) raw: Option<String>,
 }
 
-/// Reads the header that goes with a valid traceparent: its text, what it says, and what is to be told of it.
-pub(crate) fn read<'a, R: TextMapReader, T>(
+/// Reads the header that goes with a valid traceparent: what it says, and what is to be told of it.
+pub(crate) fn read<R: TextMapReader, T>(reader: &R, parent: &Single<T>) -> (Option<Parsed>, Status) {
+    let (text, status) = read_text(reader, parent);
+    (text.map(|text| build(&text)), status)
+}
+
+/// Reads its text, which is good as a whole, and what is to be told of it.
+pub(crate) fn read_text<'a, R: TextMapReader, T>(
     reader: &'a R,
     parent: &Single<T>,
-) -> (Option<(Cow<'a, str>, Parsed)>, Status) {
+) -> (Option<Cow<'a, str>>, Status) {
     let list = match parent.is_conflict() {
         false => joined(reader, TRACESTATE),
         true => beside(reader, TRACESTATE, parent),
@@ -32,8 +38,8 @@ pub(crate) fn read<'a, R: TextMapReader, T>(
         None => (None, Status::Absent),
         // Beyond the limit whole members are left out, which is allowed; a copy that is no text is a bad member.
         Some(list) if matches!(list.status, Status::Valid | Status::OverLimit { .. }) => {
-            match parse(&list.text) {
-                Ok(parsed) => (Some((list.text, parsed)), list.status),
+            match check(&list.text) {
+                Ok(()) => (Some(list.text), list.status),
                 Err(reason) => (None, Status::Malformed { field: TRACESTATE.into(), reason }),
             }
         }
@@ -41,8 +47,8 @@ pub(crate) fn read<'a, R: TextMapReader, T>(
     }
 }
 
-/// Reads a joined header, which is good or bad as a whole.
-pub(crate) fn parse(text: &str) -> Result<Parsed, Reason> {
+/// Whether a joined header is good: as a whole, or not at all.
+fn check(text: &str) -> Result<(), Reason> {
     let mut count = 0;
     for member in members(text) {
         count += 1;
@@ -53,20 +59,26 @@ pub(crate) fn parse(text: &str) -> Result<Parsed, Reason> {
     if count > MAX_MEMBERS {
         return Err(Reason::TooManyMembers);
     }
-    let pairs = || members(text).filter_map(|member| member.split_once('='));
+    Ok(())
+}
+
+/// What a good header says.
+fn build(text: &str) -> Parsed {
+    let pairs = || members(text).filter_map(|member| cut(member, b'='));
     if let Ok(state) = TraceState::from_key_value(pairs()) {
-        return Ok(Parsed { state, raw: None });
+        return Parsed { state, raw: None };
     }
     let held = pairs().filter(|pair| TraceState::from_key_value([*pair]).is_ok());
     let state = TraceState::from_key_value(held).unwrap_or_default();
     let mut raw = String::with_capacity(text.len());
     members(text).for_each(|member| push(&mut raw, &[member]));
-    Ok(Parsed { state, raw: Some(raw) })
+    Parsed { state, raw: Some(raw) }
 }
 
 /// What is sent: empty where there is nothing to send.
 pub(crate) fn format(state: &TraceState) -> String {
-    let mut text = String::new();
+    let mut text =
+        String::with_capacity(state.into_iter().map(|(key, value)| key.len() + value.len() + 2).sum());
     // OpenTelemetry's type lets a sampler put in what no header may hold; such a member is left out.
     for (key, value) in state.into_iter().filter(|(key, value)| is_key(key) && is_value(value)) {
         push(&mut text, &[key, "=", value]);
@@ -114,29 +126,36 @@ fn push(text: &mut String, parts: &[&str]) {
 }
 
 fn members(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(|member| member.trim_matches(OWS)).filter(|member| !member.is_empty())
+    read::members(text).map(trim_text).filter(|member| !member.is_empty())
 }
 
 fn is_member(member: &str) -> bool {
-    member.split_once('=').is_some_and(|(key, value)| is_key(key) && is_value(value))
+    cut(member, b'=').is_some_and(|(key, value)| is_key(key) && is_value(value))
 }
 
+// Without a way out of the loops they run on many bytes at once.
 fn is_key(key: &str) -> bool {
     let lower_or_digit = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let valid = |byte: u8| lower_or_digit(byte) || matches!(byte, b'_' | b'*' | b'/' | b'@' | b'-');
     (1..=256).contains(&key.len())
         && key.bytes().next().is_some_and(lower_or_digit)
-        && key.bytes().all(|byte| lower_or_digit(byte) || b"_*/@-".contains(&byte))
+        && key.bytes().fold(true, |all, byte| all & valid(byte))
 }
 
 fn is_value(value: &str) -> bool {
+    let valid = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b',') & (byte != b'=');
     (1..=256).contains(&value.len())
         && !value.ends_with(' ')
-        && value.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b',' | b'='))
+        && value.bytes().fold(true, |all, byte| all & valid(byte))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(text: &str) -> Result<Parsed, Reason> {
+        check(text).map(|()| build(text))
+    }
 
     fn round_trip(text: &str) -> Option<String> {
         parse(text).ok().map(|parsed| format(&parsed.state)).filter(|text| !text.is_empty())

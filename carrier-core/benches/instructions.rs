@@ -1,0 +1,14 @@
+//! Instructions under Valgrind, compared with `measure/limits.txt`.
+
+mod cases;
+
+use std::process::ExitCode;
+
+use carrier_measure::Instructions;
+
+fn main() -> ExitCode {
+    Instructions::check("core", |instructions| {
+        cases::all(instructions);
+        cases::growth(instructions);
+    })
+}

@@ -1,0 +1,71 @@
+//! Hexadecimal digits, all of a word at once.
+//!
+//! Without a branch or a table for each digit, in words and arrays of a known length: a `traceparent` is parsed with INSTR_PARSE
+//! instructions and formatted with INSTR_FORMAT, digit by digit with 536 and 247.
+
+/// The lower-case digits of bytes, two for each.
+#[inline]
+pub(super) fn digits(bytes: &[u8; 32]) -> [u8; 64] {
+    let mut digits = [0; 64];
+    for (pairs, bytes) in digits.chunks_exact_mut(8).zip(bytes.chunks_exact(4)) {
+        // Half a byte into each byte of a word.
+        let word = u64::from(u32::from_be_bytes(bytes.try_into().unwrap_or_default()));
+        let word = (word << 16 | word) & 0x0000_ffff_0000_ffff;
+        let word = (word << 8 | word) & 0x00ff_00ff_00ff_00ff;
+        let word = (word << 4 | word) & 0x0f0f_0f0f_0f0f_0f0f;
+        pairs.copy_from_slice(&word.to_be_bytes());
+    }
+    for half in &mut digits {
+        *half += if *half < 10 { b'0' } else { b'a' - 10 };
+    }
+    digits
+}
+
+/// The numbers that each eight lower-case digits say; `None` where one of all is none.
+pub(super) fn numbers(digits: &[u8; 64]) -> Option<[u32; 8]> {
+    let mut halves = [0; 64];
+    let mut all_valid = true;
+    for (half, digit) in halves.iter_mut().zip(digits) {
+        let (number, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
+        *half = if number < 10 { number } else { letter.wrapping_add(10) };
+        all_valid &= number < 10 || letter < 6;
+    }
+    if !all_valid {
+        return None;
+    }
+    let mut numbers = [0; 8];
+    for (number, halves) in numbers.iter_mut().zip(halves.chunks_exact(8)) {
+        let word = u64::from_be_bytes(halves.try_into().unwrap_or_default());
+        let word = (word >> 4 | word) & 0x00ff_00ff_00ff_00ff;
+        let word = (word >> 8 | word) & 0x0000_ffff_0000_ffff;
+        *number = (word >> 16 | word) as u32;
+    }
+    Some(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_those_of_the_standard_library() {
+        for first in 0..=255u8 {
+            let bytes = std::array::from_fn(|place| first.wrapping_add(place as u8 * 8 + 1));
+            let expected: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(digits(&bytes), expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn every_byte_that_is_no_digit_is_refused_at_every_place() {
+        for place in 0..64 {
+            for byte in 0..=255 {
+                let mut text = [b'0'; 64];
+                text[place] = byte;
+                let expected = char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
+                let found = numbers(&text).map(|numbers| numbers[place / 8]);
+                assert_eq!(found, expected.map(|digit| digit << (4 * (7 - place % 8))), "{byte} at {place}");
+            }
+        }
+    }
+}
