@@ -172,9 +172,9 @@ fn extract_from(meter: &mut impl Meter, row: &str, others: usize) {
         carrier_measure::extract(parent.as_long_string()?.as_bytes())
     });
     let row = row.and("own", make, |message| extract_with(&own, message));
-    let row = row.and("default", make, |message| extract(message));
+    let row = row.and("default", make, extract);
     register(w3c());
-    let row = row.and("registered", make, |message| extract(message));
+    let row = row.and("registered", make, extract);
     register_nothing();
     let row = row.and("stock", make, |message| {
         stock.extract_with_context(&Context::new(), &Short(message.headers().as_ref().unwrap()))
@@ -202,7 +202,7 @@ fn extract_state_and_baggage(meter: &mut impl Meter) {
     });
     let row = row.and("own", make, |message| extract_with(&own, message));
     register(w3c());
-    row.and("registered", make, |message| extract(message));
+    row.and("registered", make, extract);
     register_nothing();
 }
 

@@ -168,9 +168,9 @@ fn extract_from(meter: &mut impl Meter, row: &str, others: usize) {
         carrier_measure::extract(look_up(message.as_borrowed(), c"traceparent")?)
     });
     let row = row.and("own", make, |message| extract_with(&own, message));
-    let row = row.and("default", make, |message| extract(message));
+    let row = row.and("default", make, extract);
     register(w3c());
-    let row = row.and("registered", make, |message| extract(message));
+    let row = row.and("registered", make, extract);
     register_nothing();
     let row = row.and("stock", make, |message| stock.extract_with_context(&Context::new(), &Loop(message)));
     row.and("hash map", make, |message| {
@@ -195,7 +195,7 @@ fn extract_state_and_baggage(meter: &mut impl Meter) {
     });
     let row = row.and("own", make, |message| extract_with(&own, message));
     register(w3c());
-    row.and("registered", make, |message| extract(message));
+    row.and("registered", make, extract);
     register_nothing();
 }
 
