@@ -112,7 +112,7 @@ impl Live {
         } else {
             let builder = SpanBuilder {
                 span_kind: Some(operation.span_kind.clone()),
-                name: destination.span_name(operation.name),
+                name: destination.span_name(operation.name, shared.server_name.as_deref()),
                 start_time: Some(began.at),
                 attributes: Some(at_start(shared, &operation, &destination)),
                 links: Some(links()),
