@@ -11,7 +11,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 
 use super::{Program, ack};
-use crate::support::{channel, consumer, next, within};
+use crate::support::{next, within};
 
 #[derive(Debug)]
 struct OutOfStock;
@@ -124,9 +124,8 @@ async fn a_nack_and_a_reject_are_told_apart_and_sent_as_they_are() {
 async fn a_message_that_is_dropped_unsettled_is_no_error_and_is_given_out_again() {
     let program = Program::with_open_queue(|builder| builder).await;
     program.publish().await;
-    let first = channel().await;
-    let received = next(&mut consumer(&first, &program.queue.name).await).await;
-    drop(program.amqp.process(&program.queue.name, received));
+    let (first, delivery) = program.received_elsewhere().await;
+    drop(delivery);
     assert_eq!(program.end_of("process"), ["carrier.settlement = not_settled"]);
     first.close(200, "done".into()).await.unwrap();
     assert!(program.received().await.redelivered);
