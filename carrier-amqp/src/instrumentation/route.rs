@@ -1,6 +1,7 @@
 //! What RabbitMQ's exchanges, routing keys and queues are called on spans and metrics.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use carrier_core::instrumentation::Destination;
 
@@ -33,13 +34,13 @@ impl<'a> Route<'a> {
 
     /// `messaging.destination.name`: what is there of `{exchange}:{routing key}:{queue}`, a routing key that is the
     /// queue's name once.
-    fn name(&self) -> String {
+    fn name(&self) -> Cow<'a, str> {
         let queue = self.queue.filter(|queue| *queue != self.routing_key).unwrap_or_default();
         joined([self.exchange, self.routing_key, queue])
     }
 
     /// What has few values of it: no routing key, and no queue that the broker named.
-    fn on_metrics(&self) -> Option<String> {
+    fn on_metrics(&self) -> Option<Cow<'a, str>> {
         match self.queue {
             Some(queue) => {
                 let queue = if is_anonymous(queue) { "" } else { queue };
@@ -59,13 +60,14 @@ impl<'a> Route<'a> {
         }
     }
 
-    pub(super) fn destination(&self, template: Option<Cow<'static, str>>) -> Destination {
+    pub(super) fn destination(&self, template: Option<Cow<'static, str>>, is_measured: bool) -> Destination {
         let name = self.name();
-        let on_metrics = self.on_metrics();
-        let mut destination = match on_metrics {
-            Some(on_metrics) if on_metrics == name => Destination::new(name),
-            on_metrics => Destination::new(name).on_metrics(on_metrics),
-        };
+        // Shared: it goes onto the span and onto several metrics.
+        let mut destination = Destination::new(Arc::<str>::from(&*name));
+        let on_metrics = if is_measured { self.on_metrics() } else { None };
+        if on_metrics.as_ref() != Some(&name) {
+            destination = destination.on_metrics(on_metrics.map(|name| Arc::<str>::from(&*name)));
+        }
         if is_anonymous(self.end()) {
             destination = destination.anonymous().temporary();
         }
@@ -80,18 +82,17 @@ fn is_anonymous(queue: &str) -> bool {
     ANONYMOUS.iter().any(|prefix| queue.starts_with(prefix))
 }
 
-fn joined(parts: [&str; 3]) -> String {
-    let mut name = String::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
-    for part in parts.into_iter().filter(|part| !part.is_empty()) {
-        if !name.is_empty() {
-            name.push(':');
-        }
+/// The parts that are there; a copy only where there are several.
+fn joined<'a>(parts: [&'a str; 3]) -> Cow<'a, str> {
+    let mut there = parts.into_iter().filter(|part| !part.is_empty());
+    let Some(first) = there.next() else { return DEFAULT_EXCHANGE.into() };
+    there.fold(first.into(), |name: Cow<'a, str>, part| {
+        let mut name = name.into_owned();
+        name.reserve(1 + part.len());
+        name.push(':');
         name.push_str(part);
-    }
-    if name.is_empty() {
-        name.push_str(DEFAULT_EXCHANGE);
-    }
-    name
+        name.into()
+    })
 }
 
 #[cfg(test)]

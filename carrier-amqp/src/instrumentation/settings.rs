@@ -77,7 +77,8 @@ impl Instrumentation {
     }
 
     pub(super) fn destination(&self, route: &Route<'_>) -> Destination {
-        route.destination(self.0.template.as_ref().and_then(|template| template(route)))
+        let template = self.0.template.as_ref().and_then(|template| template(route));
+        route.destination(template, self.0.core.has_metrics())
     }
 }
 

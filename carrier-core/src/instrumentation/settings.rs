@@ -75,6 +75,11 @@ impl Instrumentation {
         Self { propagation, ..self.clone() }
     }
 
+    /// Whether metrics are recorded.
+    pub fn has_metrics(&self) -> bool {
+        self.shared.instruments.is_some()
+    }
+
     /// Whether settlements have spans.
     pub fn has_settle_spans(&self) -> bool {
         self.shared.settle_spans
