@@ -8,7 +8,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::support::{
-    Service, at, committing, consumer, processing, receive, sent, service, service_with, span_of, topic,
+    Service, at, committing, consumer, of_none, processing, receive, sent, service, service_with, span_of,
+    topic,
 };
 
 async fn settling() -> Service {
@@ -57,7 +58,7 @@ async fn a_commit_of_a_list_is_about_its_topic_and_of_several_topics_about_none(
     let expected = [
         of_topic.clone().with([("messaging.destination.partition.id", "1".into())]),
         of_topic,
-        committing("commit").await,
+        committing(&of_none("commit").await).await,
     ];
     let seen = service.recorder.wholes();
     assert_eq!(seen, expected);
@@ -71,8 +72,8 @@ async fn a_commit_that_fails_is_a_failure_by_its_name() {
     // Nothing was consumed, so there is nothing to commit.
     let error = service.kafka.commit_consumer_state(&consumer, CommitMode::Sync).unwrap_err();
     assert!(matches!(error, KafkaError::ConsumerCommit(_)), "{error:?}");
-    let expected = committing("commit").await.failed("_NO_OFFSET", &error.to_string());
-    assert_eq!(service.recorder.whole("commit"), expected);
+    let expected = committing(&of_none("commit").await).await.failed("_NO_OFFSET", &error.to_string());
+    assert_eq!(service.recorder.whole(&of_none("commit").await), expected);
 }
 
 #[tokio::test]

@@ -165,6 +165,14 @@ pub(crate) async fn server() -> Vec<Attribute> {
     }
 }
 
+/// The name of an operation's span for no topic in particular.
+pub(crate) async fn of_none(operation: &str) -> String {
+    match server().await.as_slice() {
+        [(_, address), (_, port)] => format!("{operation} {address}:{port}"),
+        _ => operation.to_owned(),
+    }
+}
+
 /// The span of a message of seven bytes that was sent, before it is known what became of it.
 pub(crate) async fn sending(topic: &str) -> Whole {
     let destination: [Attribute; 2] =
