@@ -51,7 +51,11 @@ impl Budget {
         report: &mut Injection,
     ) -> Option<usize> {
         if let Some(baggage) = fields.value_mut(BAGGAGE_AT) {
-            let fits = |value: &str| value.len() <= MAX_BYTES && count_members(value) <= MAX_MEMBERS;
+            // So short a list cannot have too many members.
+            let is_short = |value: &str| value.len() < MAX_MEMBERS;
+            let fits = |value: &str| {
+                is_short(value) || (value.len() <= MAX_BYTES && count_members(value) <= MAX_MEMBERS)
+            };
             let dropped = shorten(baggage, false, fits);
             report.drop_members(BAGGAGE, dropped, DropReason::Budget);
         }

@@ -7,7 +7,6 @@ use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::global::get_text_map_propagator;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
-use smallvec::SmallVec;
 
 use crate::environment;
 use crate::fields::is_writable;
@@ -183,12 +182,23 @@ enum Used<'p> {
 
 impl<'p> Used<'p> {
     /// Whether one of its fields is in a carrier, valid or not.
+    #[inline]
     fn is_in<R: TextMapReader>(self, carrier: &R) -> bool {
         match self {
             Self::Ours(w3c) => carrier.has_any(w3c.names()),
             Self::Other(propagator) => {
-                let names = propagator.fields().filter(|name| is_writable(name));
-                carrier.has_any(&names.collect::<SmallVec<[&str; 4]>>())
+                let mut names = propagator.fields().filter(|name| is_writable(name));
+                let mut some = [""; 4];
+                loop {
+                    let mut count = 0;
+                    for name in names.by_ref().take(some.len()) {
+                        some[count] = name;
+                        count += 1;
+                    }
+                    if count == 0 || carrier.has_any(&some[..count]) {
+                        return count > 0;
+                    }
+                }
             }
         }
     }
@@ -203,6 +213,7 @@ impl<'p> Used<'p> {
     }
 
     /// What it writes for a context.
+    #[inline]
     fn write(self, cx: &Context) -> Fields<'p> {
         match self {
             Self::Ours(w3c) => w3c.write(cx),
@@ -270,6 +281,7 @@ fn nothing() -> Extraction {
 
 impl Settings {
     /// What of the propagator's fields is in a carrier, and what that means for an injection.
+    #[inline]
     fn survey<R: TextMapReader>(&self, propagator: Used<'_>, carrier: &R) -> Survey {
         let is_reused = propagator.is_in(carrier);
         let mut survey = Survey {
@@ -299,6 +311,7 @@ impl Settings {
         survey
     }
 
+    #[inline]
     fn inject<C: TextMapCarrier>(
         &self,
         propagator: Used<'_>,
@@ -407,8 +420,8 @@ fn report_left_out(cx: &Context, fields: &Fields<'_>, report: &mut Injection) {
     for (at, there, reason) in
         [(BAGGAGE_AT, baggage, limit_or_invalid), (TRACESTATE_AT, state, DropReason::Invalid)]
     {
-        if there > 0 && there > fields.members(at) && fields.has(OURS[at]) {
-            report.drop_members(OURS[at], there - fields.members(at), reason);
+        if there > 0 && fields.has(OURS[at]) {
+            report.drop_members(OURS[at], there.saturating_sub(fields.members(at)), reason);
         }
     }
 }

@@ -45,7 +45,11 @@ impl W3cBaggage {
 
 impl TextMapPropagator for W3cBaggage {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
-        let text = format(cx.baggage());
+        let baggage = cx.baggage();
+        if baggage.is_empty() {
+            return;
+        }
+        let text = format(baggage);
         if !text.is_empty() {
             injector.set(BAGGAGE, text);
         }
