@@ -1,8 +1,8 @@
 //! What propagation may add to one message, and what goes first where it is too much.
 
 use crate::injection::{DropReason, Injection};
+use crate::lists::count_members;
 use crate::names::{BAGGAGE, BAGGAGE_AT, OURS, TRACESTATE_AT};
-use crate::read::count_members;
 use crate::w3c::{MAX_BYTES, MAX_MEMBERS};
 use crate::{Fields, TextMapCarrier};
 

@@ -9,11 +9,11 @@ use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 
 use crate::environment;
-use crate::fields::is_writable;
 use crate::injection::DropReason;
 use crate::names::{BAGGAGE, BAGGAGE_AT, OURS, TRACESTATE_AT, is_ours};
 use crate::read::MAX_REPETITIONS;
 use crate::settings::{BaggageFilter, Settings, Source};
+use crate::used::Used;
 use crate::{
     AsExtractor, Existing, Extraction, Fields, Injection, Outcome, Propagation, Reason, Status,
     TextMapCarrier, TextMapReader, Trust, W3c,
@@ -169,60 +169,6 @@ impl Propagation {
         #[cfg(feature = "tracing")]
         crate::doubt::tell(&found.status);
         found
-    }
-}
-
-/// The propagator that is used.
-#[derive(Clone, Copy)]
-enum Used<'p> {
-    /// It need not be asked through OpenTelemetry's interface.
-    Ours(&'p W3c),
-    Other(&'p dyn TextMapPropagator),
-}
-
-impl<'p> Used<'p> {
-    /// Whether one of its fields is in a carrier, valid or not.
-    #[inline]
-    fn is_in<R: TextMapReader>(self, carrier: &R) -> bool {
-        match self {
-            Self::Ours(w3c) => carrier.has_any(w3c.names()),
-            Self::Other(propagator) => {
-                let mut names = propagator.fields().filter(|name| is_writable(name));
-                let mut some = [""; 4];
-                loop {
-                    let mut count = 0;
-                    for name in names.by_ref().take(some.len()) {
-                        some[count] = name;
-                        count += 1;
-                    }
-                    if count == 0 || carrier.has_any(&some[..count]) {
-                        return count > 0;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Whether it writes spans: one of baggage alone does not.
-    #[cfg(feature = "instrumentation")]
-    fn has_spans(self) -> bool {
-        match self {
-            Self::Ours(w3c) => w3c.trace_context,
-            Self::Other(propagator) => propagator.fields().any(|field| field != BAGGAGE),
-        }
-    }
-
-    /// What it writes for a context.
-    #[inline]
-    fn write(self, cx: &Context) -> Fields<'p> {
-        match self {
-            Self::Ours(w3c) => w3c.write(cx),
-            Self::Other(propagator) => {
-                let mut fields = Fields::of(propagator);
-                propagator.inject_context(cx, &mut fields);
-                fields
-            }
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState}
 
 use super::hex;
 use crate::Reason;
-use crate::read::trim;
+use crate::lists::trim;
 
 /// The length of version 00, and the least length of a higher one.
 const LENGTH: usize = 55;

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use opentelemetry::trace::TraceState;
 
+use crate::lists::{self, cut, trim_text};
 use crate::names::TRACESTATE;
-use crate::read::{self, Single, beside, cut, joined, trim_text};
+use crate::read::{Single, beside, joined};
 use crate::{Reason, Status, TextMapReader};
 
 const MAX_MEMBERS: usize = 32;
@@ -126,7 +127,7 @@ fn push(text: &mut String, parts: &[&str]) {
 }
 
 fn members(text: &str) -> impl Iterator<Item = &str> {
-    read::members(text).map(trim_text).filter(|member| !member.is_empty())
+    lists::members(text).map(trim_text).filter(|member| !member.is_empty())
 }
 
 fn is_member(member: &str) -> bool {
