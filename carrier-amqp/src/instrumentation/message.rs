@@ -113,10 +113,13 @@ fn was_tried(delivery: &Delivery) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use carrier_core::{Propagation, w3c};
     use lapin::BasicProperties;
     use lapin::types::{AMQPValue, FieldTable};
+    use opentelemetry::trace::TraceContextExt as _;
 
     use super::*;
+    use crate::testing;
 
     fn stamped(timestamp: Option<u64>, in_ms: Option<AMQPValue>) -> Option<Duration> {
         let mut delivery = Delivery::mock(1, "".into(), "".into(), false, Vec::new());
@@ -147,5 +150,13 @@ mod tests {
         assert_eq!(stamped(Some(u64::MAX), None), None);
         assert_eq!(stamped(Some(7), Some(AMQPValue::LongLongInt(-1))), Some(Duration::from_secs(7)));
         assert_eq!(stamped(None, Some(AMQPValue::Boolean(true))), None);
+    }
+
+    #[test]
+    fn a_message_that_is_processed_can_be_read_as_before() {
+        let cx = testing::remote_context();
+        let message = Instrumentation::builder().build().process("orders", testing::delivery(&cx, b"17"));
+        let found = crate::extract_with(&Propagation::builder().propagator(w3c()).build(), &message);
+        assert_eq!(found.span().span_context(), cx.span().span_context());
     }
 }
