@@ -12,7 +12,7 @@ use anyhow::anyhow;
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{MetricExporter, Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -23,6 +23,10 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The variables that OpenTelemetry gives the address of a collector in.
 const OTLP_VARIABLES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+
+/// The same for metrics.
+const OTLP_METRICS_VARIABLES: [&str; 2] =
+    ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
 /// Sends `tracing` spans to OpenTelemetry as those of `service`; keep the provider and shut it down at the end.
 ///
@@ -79,6 +83,20 @@ pub fn otlp_exporter() -> anyhow::Result<SpanExporter> {
     // It reads the variables itself and knows which one takes `/v1/traces` behind it.
     let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?;
     Ok(exporter)
+}
+
+/// Returns where metrics are to be sent, if anywhere.
+pub fn otlp_metrics_endpoint() -> Option<String> {
+    OTLP_METRICS_VARIABLES.into_iter().find_map(variable)
+}
+
+/// Creates an exporter for [`otlp_metrics_endpoint`], as [`otlp_exporter`] does for spans.
+///
+/// # Errors
+///
+/// Where the address cannot be used, with the address.
+pub fn otlp_metrics_exporter() -> anyhow::Result<MetricExporter> {
+    Ok(MetricExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?)
 }
 
 /// Connects to RabbitMQ, within five seconds.

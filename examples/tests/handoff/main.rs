@@ -1,17 +1,14 @@
 //! `handoff`, run as a person runs it.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod collector;
+#[path = "../common/mod.rs"]
 mod common;
+mod delivered;
+mod expected;
+mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
-
-use axum::Router;
-use axum::body::Bytes;
-use axum::routing::post;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use prost::Message as _;
+use std::collections::BTreeSet;
 
 use common::Ended;
 
@@ -51,6 +48,7 @@ fn without_amqp_it_is_one_trace_and_says_what_is_left_out() {
     assert_one_trace(&ended, "5 spans, 3 services, 2 hops", 2);
     assert!(ended.stdout.contains("left out"), "{ended:?}");
     assert!(ended.stdout.contains("waits in orders"), "{ended:?}");
+    assert!(ended.stdout.contains("╘ process orders"), "{ended:?}");
     assert_eq!(ended.stderr, "");
 }
 
@@ -76,9 +74,27 @@ fn a_hop_that_loses_its_headers_is_named() {
 }
 
 #[test]
+fn a_hop_that_is_linked_has_two_traces_and_shows_the_link() {
+    let ended = handoff(&["--link", "kafka"], &[WITHOUT_AMQP]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let out = &ended.stdout;
+    assert_eq!(out.matches("\n  trace ").count(), 2, "{out}");
+    assert!(out.contains("\n  packing  process orders "), "{out}");
+    assert!(out.contains("\n  gateway  ┊ links to send orders\n"), "{out}");
+    assert!(out.contains("✓ 2 traces, joined by a link: 5 spans, 3 services, 2 hops"), "{out}");
+}
+
+#[test]
+fn a_link_that_is_lost_is_named() {
+    let ended = handoff(&["--link", "kafka", "--break", "kafka"], &[WITHOUT_AMQP]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("`process orders` has no link to `send orders`"), "{ended:?}");
+}
+
+#[test]
 fn options_that_it_does_not_have_are_refused() {
     assert!(handoff(&["--help"], &[]).stdout.contains("KAFKA_BROKERS"));
-    for arguments in [&["--nonsense"][..], &["--break"], &["--break", "smtp"]] {
+    for arguments in [&["--nonsense"][..], &["--break"], &["--break", "smtp"], &["--link", "http"]] {
         handoff(arguments, &[WITHOUT_AMQP]).assert_refuses(2, "--help");
     }
     // Nothing to lose there.
@@ -108,61 +124,6 @@ fn a_container_that_cannot_start_is_one_line_with_what_to_do() {
     let last = ended.stderr.lines().last().unwrap();
     assert!(last.starts_with("handoff: ") && last.contains("AMQP_URL"), "{ended:?}");
     assert!(!ended.stderr.contains("panicked"), "{ended:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_collector_gets_the_whole_trace_with_each_service_under_its_name() {
-    let bodies = Arc::new(Mutex::new(Vec::<Bytes>::new()));
-    let kept = Arc::clone(&bodies);
-    let app = Router::new()
-        .route("/v1/traces", post(move |body: Bytes| async move { kept.lock().unwrap().push(body) }));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, app).await });
-
-    let ended = handoff_beside(vec![
-        (WITHOUT_AMQP.0, "1".to_owned()),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.clone()),
-    ])
-    .await;
-
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.stdout.contains(&format!("5 spans sent to {endpoint}")), "{ended:?}");
-    let mut traces = BTreeSet::new();
-    let mut ids = BTreeSet::new();
-    let mut parents = Vec::new();
-    let mut services = BTreeMap::new();
-    for body in bodies.lock().unwrap().iter() {
-        for sent in ExportTraceServiceRequest::decode(body.clone()).unwrap().resource_spans {
-            let attributes = sent.resource.unwrap().attributes;
-            let name = attributes.into_iter().find(|pair| pair.key == "service.name").unwrap();
-            let Some(Value::StringValue(name)) = name.value.unwrap().value else {
-                continue;
-            };
-            let spans = sent.scope_spans.into_iter().flat_map(|scope| scope.spans);
-            for span in spans {
-                *services.entry(name.clone()).or_insert(0) += 1;
-                traces.insert(span.trace_id);
-                ids.insert(span.span_id);
-                parents.push(span.parent_span_id);
-            }
-        }
-    }
-    let expected =
-        [("gateway", 2), ("packing", 1), ("shop", 2)].map(|(name, count)| (name.to_owned(), count));
-    assert_eq!(services, BTreeMap::from(expected));
-    assert_eq!(traces.len(), 1);
-    parents.retain(|parent| !ids.contains(parent));
-    assert_eq!(parents, [Vec::<u8>::new()], "one root, and all other parents are there");
-}
-
-#[test]
-fn a_collector_that_is_not_there_is_named_and_the_trace_is_shown_all_the_same() {
-    let endpoint = "http://127.0.0.1:1";
-    let ended = handoff(&[], &[WITHOUT_AMQP, ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]);
-    assert_eq!(ended.code, Some(2), "{ended:?}");
-    assert!(ended.stdout.contains("not taken at http://127.0.0.1:1"), "{ended:?}");
-    assert!(ended.stdout.contains("✓ one trace"), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
