@@ -1,4 +1,4 @@
-//! What an injection and an extraction allocate beside the least that lapin's types need, compared with `measure/limits.txt`.
+//! What an injection and an extraction allocate beside the least that lapin's types need, compared with `tests/measure/limits.txt`.
 
 #[path = "../benches/cases/mod.rs"]
 mod cases;

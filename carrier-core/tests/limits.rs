@@ -1,4 +1,4 @@
-//! What an injection and an extraction allocate beside the least that HTTP headers need, compared with `measure/limits.txt`.
+//! What an injection and an extraction allocate beside the least that HTTP headers need, compared with `tests/measure/limits.txt`.
 #![cfg(feature = "http")]
 
 #[path = "../benches/cases/mod.rs"]

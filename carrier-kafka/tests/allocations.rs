@@ -1,4 +1,4 @@
-//! What an injection and an extraction allocate, compared with `measure/limits.txt`; librdkafka's own are not counted.
+//! What an injection and an extraction allocate, compared with `tests/measure/limits.txt`; librdkafka's own are not counted.
 
 #[path = "../benches/cases/mod.rs"]
 mod cases;

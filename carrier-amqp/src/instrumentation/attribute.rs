@@ -1,4 +1,6 @@
-//! Names of attributes that RabbitMQ's messages have and the conventions do not.
+//! Names of attributes and metrics: those of every queue, and those that RabbitMQ's messages have beside the conventions.
+
+pub use carrier_core::instrumentation::attribute::*;
 
 /// The broker gave the message out before: the flag of `basic.deliver`. A boolean, set where it is true.
 pub const REDELIVERED: &str = "carrier.rabbitmq.redelivered";

@@ -15,7 +15,7 @@ mod route;
 mod settings;
 
 pub use carrier_core::instrumentation::{
-    Ambient, Batch, Failure, Handled, Process, Received, Relation, Settlement,
+    Ambient, Batch, Failure, Handled, Process, Received, Relation, Rule, Settlement,
 };
 
 pub use self::channel::Channel;

@@ -51,13 +51,11 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The queue that it ends in, where that is known: the default exchange routes by the queue's name.
-    fn end(&self) -> &'a str {
-        match (self.queue, self.exchange) {
-            (Some(queue), _) => queue,
-            (None, "") => self.routing_key,
-            (None, _) => "",
-        }
+    /// The queue that it ends in, where that is known: the one that it was received from, or the one that the default
+    /// exchange routes to.
+    pub fn end(&self) -> Option<&'a str> {
+        let routed = (self.exchange.is_empty() && !self.routing_key.is_empty()).then_some(self.routing_key);
+        self.queue.or(routed)
     }
 
     pub(super) fn destination(&self, template: Option<Cow<'static, str>>, is_measured: bool) -> Destination {
@@ -68,7 +66,7 @@ impl<'a> Route<'a> {
         if on_metrics.as_ref() != Some(&name) {
             destination = destination.on_metrics(on_metrics.map(|name| Arc::<str>::from(&*name)));
         }
-        if is_anonymous(self.end()) {
+        if self.end().is_some_and(is_anonymous) {
             destination = destination.anonymous().temporary();
         }
         match template {
@@ -130,7 +128,7 @@ mod tests {
 
     #[test]
     fn only_queues_that_the_broker_named_are_anonymous() {
-        let is = |route: Route<'_>| is_anonymous(route.end());
+        let is = |route: Route<'_>| route.end().is_some_and(is_anonymous);
         assert!(is(Route::from("logs", "eu", "amq.gen-JzTY20BRgKO-HjmUJj0wLg")));
         assert!(is(Route::to("", "amq.rabbitmq.reply-to.g1h2")));
         assert!(!is(Route::to("logs", "amq.gen-x")));

@@ -108,6 +108,14 @@ impl Builder {
         Self { common: self.common.server(authority.host.clone(), Some(authority.port)), ..self }
     }
 
+    /// As [`uri`](Self::uri), from its text; one that is no AMQP URI says nothing of a broker, and makes no connection either.
+    pub fn url(self, url: &str) -> Self {
+        match url.parse() {
+            Ok(uri) => self.uri(&uri),
+            Err(_) => self,
+        }
+    }
+
     /// `messaging.client.id` of spans: the name of the connection, for instance.
     pub fn client_id(self, id: impl Into<String>) -> Self {
         Self { common: self.common.client_id(id.into()), ..self }

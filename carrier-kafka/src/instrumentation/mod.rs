@@ -48,7 +48,7 @@ mod tests;
 mod undo;
 
 pub use carrier_core::instrumentation::{
-    Ambient, Batch, Failure, Handled, Received, Relation, Rule, attribute,
+    Ambient, Batch, Failure, Handled, Process, Received, Relation, Rule, attribute,
 };
 
 pub use self::base::{BaseProducer, ThreadedProducer};
