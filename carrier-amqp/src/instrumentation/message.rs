@@ -104,11 +104,10 @@ fn sent_at(delivery: &Delivery) -> Option<SystemTime> {
     if since.is_zero() { None } else { SystemTime::UNIX_EPOCH.checked_add(since) }
 }
 
-/// Whether a message was given out before, here or in the queue that dead-lettered it.
+/// Whether a message was given out before, here or in the queue that dead-lettered it. One that comes out of a queue for
+/// delays, where nobody consumes, was not.
 fn was_tried(delivery: &Delivery) -> bool {
-    let headers = delivery.properties.headers().as_ref();
-    let says_so = |key| headers.is_some_and(|headers| headers.contains_key(key));
-    delivery.redelivered || says_so("x-death") || says_so("x-delivery-count")
+    Redelivery::of(delivery).attempts() > 0
 }
 
 #[cfg(test)]
