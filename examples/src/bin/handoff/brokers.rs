@@ -1,10 +1,9 @@
 //! Kafka and RabbitMQ: the ones that run already, or ones for this program alone.
 
-use std::any::Any;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use carrier_examples::{connect, variable, without_password};
+use carrier_examples::{connect, rabbitmq, variable, without_password};
 use carrier_tests::unique_name;
 use lapin::options::{BasicConsumeOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -131,13 +130,11 @@ pub(crate) struct RabbitMq {
 impl RabbitMq {
     /// Connects to `AMQP_URL`, or starts a container that goes away with this program.
     pub(crate) async fn find() -> anyhow::Result<Self> {
-        let url = match variable("AMQP_URL") {
-            Some(url) => url,
-            None => container_url().await?,
-        };
+        let otherwise = "set AMQP_URL to a RabbitMQ that runs, or CARRIER_DEMO_WITHOUT_AMQP=1 to go without";
+        let url = rabbitmq::url(otherwise).await?;
         let shown = without_password(&url);
         let (publisher, receiver) = (connect(&url).await?, connect(&url).await?);
-        let uri = url.parse().map_err(|_| anyhow!("AMQP_URL={shown} is no address"))?;
+        let uri = rabbitmq::address(&url)?;
         Ok(Self { description: shown, uri, publisher, receiver, queue: unique_name(QUEUE) })
     }
 
@@ -157,27 +154,4 @@ impl RabbitMq {
         let options = BasicConsumeOptions::default();
         Ok(channel.basic_consume(queue.into(), "".into(), options, none).await?)
     }
-}
-
-async fn container_url() -> anyhow::Result<String> {
-    // The harness is made for tests and panics where there is no container; a program says it in a line.
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let started = task::spawn(carrier_tests::rabbitmq()).await;
-    std::panic::set_hook(hook);
-    match started {
-        Ok(rabbitmq) => Ok(rabbitmq.url().to_owned()),
-        Err(error) => {
-            let why = error.try_into_panic().ok().and_then(first_line);
-            Err(anyhow!(
-                "{}; set AMQP_URL to a RabbitMQ that runs, or CARRIER_DEMO_WITHOUT_AMQP=1 to go without",
-                why.unwrap_or_else(|| "could not start RabbitMQ".to_owned())
-            ))
-        }
-    }
-}
-
-fn first_line(panic: Box<dyn Any + Send>) -> Option<String> {
-    let text = panic.downcast_ref::<String>()?;
-    text.lines().next().map(str::to_owned)
 }
