@@ -107,8 +107,8 @@ fn every_test_that_a_page_names_exists() {
     let code: String = folders.iter().map(|folder| source(&root.join(folder))).collect();
     let pages = [
         ("carrier-core/CONFORMANCE.md", 50),
-        ("carrier-amqp/README.md", 20),
-        ("carrier-kafka/README.md", 12),
+        ("carrier-amqp/INSTRUMENTATION.md", 20),
+        ("carrier-kafka/INSTRUMENTATION.md", 12),
     ];
     for (page, at_least) in pages {
         let names = named_tests(page);

@@ -1,6 +1,6 @@
 //! Whether every job went the way it should, by what the workers said and what the spans say.
 
-use carrier_amqp::carrier_core::instrumentation::attribute::{MESSAGING_MESSAGE_ID, SETTLEMENT};
+use carrier_amqp::instrumentation::attribute::{MESSAGING_MESSAGE_ID, SETTLEMENT};
 use carrier_examples::recording::{Recording, attribute};
 use opentelemetry::trace::SpanId;
 use opentelemetry_sdk::trace::SpanData;

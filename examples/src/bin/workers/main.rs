@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use carrier_amqp::Instrumentation;
 use carrier_amqp::instrumentation::Relation;
-use carrier_amqp::lapin::uri::AMQPUri;
 use carrier_examples::recording::Recording;
 use carrier_examples::{connect, one_line, rabbitmq, without_password};
 use tokio::runtime::Runtime;
@@ -53,9 +52,9 @@ fn main() -> ExitCode {
     })
 }
 
-fn instrumentation(uri: &AMQPUri) -> Instrumentation {
+fn instrumentation(url: &str) -> Instrumentation {
     Instrumentation::builder()
-        .uri(uri)
+        .url(url)
         // The first attempt is made in the trace of the sender. One that is made again, or late, has a trace of its own
         // with a link to the sender: a trace of hours is one that nobody can look at, and no tail sampler waits for.
         .relation(Relation::parent_while_fresh(Duration::from_secs(3_600)))
@@ -66,7 +65,7 @@ fn instrumentation(uri: &AMQPUri) -> Instrumentation {
 
 async fn run(options: &Options, recording: &Recording) -> anyhow::Result<ExitCode> {
     let url = rabbitmq::url("set AMQP_URL to a RabbitMQ that runs").await?;
-    let amqp = instrumentation(&rabbitmq::address(&url)?);
+    let amqp = instrumentation(&url);
     let connection = connect(&url).await?;
     let control = connection.create_channel().await?;
     let queues = Queues::declare(&control).await?;
