@@ -73,6 +73,9 @@ impl<'a> Redelivery<'a> {
         if self.redelivered {
             details.set(attribute::REDELIVERED, true);
         }
+        if self.attempts() > 0 {
+            details.set(attribute::ATTEMPTS, integer(self.attempts()));
+        }
         if let Some(count) = self.delivery_count {
             details.set(attribute::DELIVERY_COUNT, integer(count));
         }

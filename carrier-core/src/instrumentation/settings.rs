@@ -80,6 +80,11 @@ impl Instrumentation {
         self.shared.instruments.is_some()
     }
 
+    /// Whether the relation asks what is known of a message: where it does not, nobody has to find out.
+    pub fn has_rule(&self) -> bool {
+        matches!(self.relation, Relation::Rule(_))
+    }
+
     /// Whether settlements have spans.
     pub fn has_settle_spans(&self) -> bool {
         self.shared.settle_spans

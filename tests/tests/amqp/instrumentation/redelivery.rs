@@ -41,6 +41,7 @@ async fn a_quorum_queue_counts_the_attempts() {
     let says = ours(&program.recorder.span(&format!("process {name}")));
     assert!(says.contains(&"carrier.rabbitmq.delivery_count = 2".to_owned()), "{says:?}");
     assert!(says.contains(&"carrier.rabbitmq.redelivered = true".to_owned()), "{says:?}");
+    assert!(says.contains(&"carrier.rabbitmq.attempts = 2".to_owned()), "{says:?}");
     channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
 }
 
