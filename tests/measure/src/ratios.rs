@@ -49,7 +49,8 @@ impl Meter for Ratios {
     ) {
         let (mut floor, mut case) = (Batch::new(floor.0, floor.1), Batch::new(case.0, case.1));
         // What is made once is there, and the caches are warm.
-        (floor.time(), case.time());
+        floor.time();
+        case.time();
         let (floors, cases) = (0..TURNS).map(|_| (floor.time(), case.time())).unzip();
         println!("time|{row}|{who}|{:.2}|{:.2}", median(floors), median(cases));
     }
@@ -117,7 +118,8 @@ mod tests {
             made
         };
         let mut batch = Batch::new(make, |input: usize| done.push(input));
-        (batch.time(), batch.time());
+        batch.time();
+        batch.time();
         drop(batch);
         assert_eq!(done, (1..=2 * BATCH).collect::<Vec<_>>());
     }

@@ -59,7 +59,9 @@ mod tests {
     #[test]
     fn each_thread_does_each_batch() {
         let done = AtomicU32::new(0);
-        let work = || drop(done.fetch_add(1, Ordering::Relaxed));
+        let work = || {
+            done.fetch_add(1, Ordering::Relaxed);
+        };
         assert_eq!(batches(3, 5, 7, &work).len(), 15);
         assert_eq!(done.load(Ordering::Relaxed), 3 * 5 * 7);
         at_once(2, 10, &work);
