@@ -5,6 +5,7 @@
     reason = "a command-line program talks to the person who runs it"
 )]
 
+mod bench;
 mod brokers;
 mod build;
 mod check;
@@ -35,6 +36,8 @@ Commands:
            and check that no container is left and that nothing takes more instructions
            than its limit. Arguments after `--` go to `cargo test`.
   check    Check the formatting, lints, documentation and every feature on its own.
+  bench    Measure everything against its floor and write BENCHMARKS.md and docs/benchmarks.svg.
+           With --quick it only tries, and writes below target/xtask.
   brokers  Run RabbitMQ at 127.0.0.1:5672 and Kafka at 127.0.0.1:9092 until Ctrl-C.
   help     Print this text, as `--help` and `-h` do.
 
@@ -77,13 +80,15 @@ fn main() -> ExitCode {
         print!("{HELP}");
         return ExitCode::SUCCESS;
     }
+    let (is_bench, is_quick) = (command == Some("bench"), options.iter().any(|word| word == "--quick"));
     let takes_rest = match command {
         Some("demo" | "test") => true,
-        Some("check" | "brokers") => false,
+        Some("bench" | "check" | "brokers") => false,
         Some(other) => return usage(&format!("there is no command `{other}`")),
         None => return usage("no command"),
     };
-    if let Some(word) = options.first().or(rest.first().filter(|_| !takes_rest)) {
+    let unknown = options.iter().find(|word| !(is_bench && *word == "--quick"));
+    if let Some(word) = unknown.or(rest.first().filter(|_| !takes_rest)) {
         let place = if takes_rest { "; arguments to pass on come after `--`" } else { "" };
         return usage(&format!("unexpected argument `{word}`{place}"));
     }
@@ -95,6 +100,7 @@ fn main() -> ExitCode {
     let result = match command {
         Some("demo") => demo::demo(rest),
         Some("test") => test::test(rest),
+        Some("bench") => bench::bench(is_quick),
         Some("check") => check::check(),
         _ => brokers::brokers(),
     };

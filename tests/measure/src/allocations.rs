@@ -50,17 +50,20 @@ pub struct Allocations {
 }
 
 impl Allocations {
-    /// Compares what was found with the limits of `limits.txt`, and with its floor.
+    /// Compares what was found with the limits of `limits.txt`, and with its floor. What was found is printed for those who
+    /// look, as `allocations|row|who|allocations|bytes`.
     ///
     /// # Panics
     ///
     /// Where something is over a limit, or not what the limit counts on; the message has the numbers.
     #[track_caller]
+    #[allow(clippy::print_stdout, reason = "a test's output is shown where somebody asks for it")]
     pub fn assert_within_limits(&self) {
         let limits = Limits::read();
         let mut over = Vec::new();
         let mut floor = (0, 0);
         for Found { row, who, amount } in &self.found {
+            println!("allocations|{row}|{who}|{}|{}", amount.0, amount.1);
             if who == FLOOR {
                 floor = *amount;
                 continue;

@@ -1,8 +1,10 @@
-//! The floor of reading: what somebody would write who needs nothing else.
+//! The floors of reading and of spans: what somebody would write who needs nothing else.
 
-use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt};
-use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
+use opentelemetry::trace::{
+    Link, Span, SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceState, Tracer,
+};
+use opentelemetry::{Context, KeyValue};
 
 use crate::state;
 
@@ -13,11 +15,11 @@ pub fn extract(parent: &[u8]) -> Option<Context> {
 
 /// The same with a state.
 pub fn extract_with_state(parent: &[u8], state: TraceState) -> Option<Context> {
-    Some(Context::new().with_remote_span_context(span(parent, state)?))
+    Some(Context::new().with_remote_span_context(sender(parent, state)?))
 }
 
 /// The span context that a `traceparent` names.
-fn span(parent: &[u8], state: TraceState) -> Option<SpanContext> {
+fn sender(parent: &[u8], state: TraceState) -> Option<SpanContext> {
     let (trace, span, flags) = parse_parent(parent)?;
     Some(SpanContext::new(trace.into(), span.into(), TraceFlags::new(flags), true, state))
 }
@@ -48,13 +50,33 @@ fn number(digits: &[u8]) -> Option<u128> {
 
 /// The same with `tracestate` and `baggage`, each cut at its commas and not decoded.
 pub fn extract_all(parent: &[u8], tracestate: &[u8], baggage: &[u8]) -> Option<Context> {
-    let span = span(parent, state(std::str::from_utf8(tracestate).ok()?))?;
+    let span = sender(parent, state(std::str::from_utf8(tracestate).ok()?))?;
     let members = std::str::from_utf8(baggage).ok()?.split(',').filter_map(|member| member.split_once('='));
     let mut baggage = Baggage::new();
     for (key, value) in members {
         let _ = baggage.insert(key.to_owned(), value.to_owned());
     }
     Some(Context::new().with_remote_span_context(span).with_baggage(baggage))
+}
+
+/// Starts a span that makes itself the current one of a context; the sender of a message is linked.
+pub fn span<T>(
+    tracer: &T,
+    parent: &Context,
+    kind: SpanKind,
+    name: String,
+    attributes: Vec<KeyValue>,
+    sender: Option<SpanContext>,
+) -> Context
+where
+    T: Tracer,
+    T::Span: Span + Send + Sync + 'static,
+{
+    let mut builder = tracer.span_builder(name).with_kind(kind).with_attributes(attributes);
+    if let Some(sender) = sender {
+        builder = builder.with_links(vec![Link::with_context(sender)]);
+    }
+    parent.with_span(builder.start_with_context(tracer, parent))
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use opentelemetry::{Context, KeyValue};
 /// The `traceparent` of [`context`].
 pub const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
+/// The same where nobody sampled it.
+pub const UNSAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+
 /// The `tracestate` of [`full_context`].
 pub const STATE: &str = "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE,vendor=p:8;r:62";
 

@@ -128,7 +128,8 @@ fn keep(path: &Path, folder: &Path, row: &str, who: &str) {
 /// A table of what was found, and what of it is over its limit.
 fn report(found: &[Found<u64>], area: &str) -> (String, Vec<String>) {
     let limits = Limits::read();
-    let mut table = format!("{:<44} {:<16} {:>8} {:>7} {:>7}\n", "row", "who", "instr.", "× floor", "limit");
+    let mut table =
+        format!("{:<44} | {:<16} | {:>8} | {:>7} | {:>6}\n", "row", "who", "instr.", "× floor", "limit");
     let mut over: Vec<String> = limits
         .unused(found, area)
         .iter()
@@ -143,7 +144,7 @@ fn report(found: &[Found<u64>], area: &str) -> (String, Vec<String>) {
         let ratio = *amount as f64 / floor as f64;
         let limit = limits.of(row, who).map(|limit| limit.instructions);
         let shown = limit.map_or(String::new(), |limit| format!("{limit:.2}"));
-        table += &format!("{row:<44} {who:<16} {amount:>8} {ratio:>7.2} {shown:>7}\n");
+        table += &format!("{row:<44} | {who:<16} | {amount:>8} | {ratio:>7.2} | {shown:>6}\n");
         if limit.is_some_and(|limit| ratio > limit) {
             over.push(format!("{row}, {who}: {amount} instructions are {ratio:.2} × the floor's {floor}, and {shown} × is allowed"));
         }

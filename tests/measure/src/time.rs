@@ -1,12 +1,11 @@
 //! Time, by criterion.
 
-use std::sync::Barrier;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion};
 
 use crate::Meter;
+use crate::threads::{THREADS, at_once};
 
 /// Measures time with criterion: each row is a group, so that all ways stand beside each other.
 #[allow(missing_debug_implementations, reason = "criterion has none")]
@@ -20,17 +19,6 @@ impl Time {
             .measurement_time(Duration::from_millis(1_000))
             .without_plots();
         Self(criterion.configure_from_args())
-    }
-
-    /// Measures `work` on one to eight threads at once: time for as many rounds on each of them.
-    pub fn threads(&mut self, row: &str, who: &str, work: impl Fn() + Sync) {
-        let mut group = self.0.benchmark_group(row);
-        for threads in [1, 2, 4, 8] {
-            group.bench_function(BenchmarkId::new(who, threads), |bencher| {
-                bencher.iter_custom(|rounds| at_once(threads, rounds, &work));
-            });
-        }
-        group.finish();
     }
 
     /// Ends the measurements.
@@ -58,23 +46,14 @@ impl Meter for Time {
             .bench_function(who, |bencher| bencher.iter_batched(&mut make, &mut work, BatchSize::SmallInput));
         group.finish();
     }
-}
 
-fn at_once(threads: usize, rounds: u64, work: &(impl Fn() + Sync)) -> Duration {
-    let (ready, done) = (Barrier::new(threads + 1), Barrier::new(threads + 1));
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                ready.wait();
-                for _ in 0..rounds {
-                    work();
-                }
-                done.wait();
+    fn threads(&mut self, row: &str, who: &str, work: impl Fn() + Sync) {
+        let mut group = self.0.benchmark_group(row);
+        for threads in THREADS {
+            group.bench_function(BenchmarkId::new(who, threads), |bencher| {
+                bencher.iter_custom(|rounds| at_once(threads, rounds, &work));
             });
         }
-        ready.wait();
-        let began = Instant::now();
-        done.wait();
-        began.elapsed()
-    })
+        group.finish();
+    }
 }
