@@ -1,4 +1,5 @@
 //! The project's own commands: `cargo xtask --help`.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -13,6 +14,7 @@ mod demo;
 mod engine;
 mod image;
 mod images;
+mod load;
 mod machine;
 mod progress;
 mod pull;
@@ -35,6 +37,10 @@ Commands:
            and check that no container is left and that nothing takes more instructions
            than its limit. Arguments after `--` go to `cargo test`.
   check    Check the formatting, lints, documentation and every feature on its own.
+  load     Measure throughput, CPU time and memory of clients of real brokers, with us and without,
+           on a quiet machine; the tables go to target/load.md as well. It takes about a
+           quarter of an hour; `--quick` shows within a minute that it works. Arguments after `--`
+           choose parts of it: kafka, kafka-awaited, rabbitmq, soak.
   brokers  Run RabbitMQ at 127.0.0.1:5672 and Kafka at 127.0.0.1:9092 until Ctrl-C.
   help     Print this text, as `--help` and `-h` do.
 
@@ -55,6 +61,8 @@ Examples:
   cargo xtask test
   cargo xtask test -- -p carrier-tests --test smoke
   cargo xtask test -- rabbitmq -- --nocapture
+  cargo xtask load --quick
+  cargo xtask load -- kafka
   cargo xtask brokers
 ";
 
@@ -78,11 +86,13 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let takes_rest = match command {
-        Some("demo" | "test") => true,
+        Some("demo" | "test" | "load") => true,
         Some("check" | "brokers") => false,
         Some(other) => return usage(&format!("there is no command `{other}`")),
         None => return usage("no command"),
     };
+    let is_quick = command == Some("load") && options == ["--quick"];
+    let options = if is_quick { &[] } else { options };
     if let Some(word) = options.first().or(rest.first().filter(|_| !takes_rest)) {
         let place = if takes_rest { "; arguments to pass on come after `--`" } else { "" };
         return usage(&format!("unexpected argument `{word}`{place}"));
@@ -95,6 +105,7 @@ fn main() -> ExitCode {
     let result = match command {
         Some("demo") => demo::demo(rest),
         Some("test") => test::test(rest),
+        Some("load") => load::load(is_quick, rest),
         Some("check") => check::check(),
         _ => brokers::brokers(),
     };
