@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
+use carrier_core::Propagation;
 use carrier_kafka::Instrumentation;
 use opentelemetry::global::{get_text_map_propagator, set_text_map_propagator};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -75,6 +76,14 @@ fn measure(variant: &str, bounds: Bounds, config: &ClientConfig, topic: &str) ->
             measure(&|| {
                 let mut record = record(topic);
                 carrier_kafka::inject(&opentelemetry::Context::current(), &mut record);
+                record
+            })
+        }
+        "level1-own" => {
+            let own = Propagation::builder().propagator(carrier_core::w3c()).build();
+            measure(&|| {
+                let mut record = record(topic);
+                carrier_kafka::inject_with(&own, &opentelemetry::Context::current(), &mut record);
                 record
             })
         }

@@ -44,6 +44,7 @@ pub(crate) const PARTS: [Part; 3] = [
             variant("bare", "no header"),
             variant("ready", "a ready-made header of the same size"),
             variant("level1", "level 1, sampled context").at_least(0.95),
+            variant("level1-own", "level 1, a `Propagation` of one's own"),
             variant("level2-dropped", "level 2, not recorded").at_least(0.85),
             variant("level2-skipped", "level 2, not started (`skip_unsampled`)"),
             variant("level2-recorded", "level 2, recorded").at_least(0.60),
