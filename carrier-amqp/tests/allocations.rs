@@ -1,4 +1,4 @@
-//! What an injection and an extraction allocate beside the least that lapin's types need, compared with `measure/limits.txt`.
+//! What an injection and an extraction allocate beside the least that lapin's types need, compared with `tests/measure/limits.txt`.
 
 #[path = "../benches/cases/mod.rs"]
 mod cases;
@@ -14,4 +14,25 @@ fn nothing_allocates_more_than_its_limit() {
     cases::all(&mut allocations);
     cases::growth(&mut allocations);
     allocations.assert_within_limits();
+}
+
+/// A floor that did less would make ours look slow, and one that did more quick.
+#[cfg(feature = "instrumentation")]
+#[test]
+fn the_span_by_hand_is_the_span_of_an_instrumentation() {
+    use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
+
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+    cases::instrumented::pair(&provider);
+    let spans = exporter.get_finished_spans().unwrap_or_default();
+    let seen = spans.iter().map(|span| {
+        let mut attributes: Vec<_> =
+            span.attributes.iter().map(|pair| format!("{}={}", pair.key, pair.value)).collect();
+        attributes.sort();
+        (&span.name, &span.span_kind, span.parent_span_id, attributes, &span.links.links)
+    });
+    let seen: Vec<_> = seen.collect();
+    assert_eq!(seen.len(), 2);
+    assert_eq!(seen[0], seen[1]);
 }

@@ -7,8 +7,9 @@ use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{SpanContext, TraceState};
 use smallvec::SmallVec;
 
+use crate::lists::trim_text;
 use crate::names::{BAGGAGE, TRACEPARENT, TRACESTATE};
-use crate::read::{Joined, MAX_KEYS, MAX_REPETITIONS, MAX_VALUE_BYTES, OWS, Single, joined, single};
+use crate::read::{Joined, MAX_KEYS, MAX_REPETITIONS, MAX_VALUE_BYTES, Single, joined, single};
 use crate::w3c::{TraceParent, baggage_status, handover, read_tracestate};
 use crate::{Conflict, FieldValue, Fields, Reason, Status, TextMapCarrier, TextMapReader};
 
@@ -94,7 +95,7 @@ impl<'a, R: TextMapReader> AsExtractor<'a, R> {
             single(self.reader, TRACEPARENT, self.conflict, |value| {
                 let parent = TraceParent::parse(value)?;
                 let text = std::str::from_utf8(value).map_err(|_| Reason::NotText)?;
-                Ok(Shown { parent, text: text.trim_matches(OWS) })
+                Ok(Shown { parent, text: trim_text(text) })
             })
         })
     }

@@ -1,8 +1,8 @@
 //! What propagation may add to one message, and what goes first where it is too much.
 
 use crate::injection::{DropReason, Injection};
+use crate::lists::count_members;
 use crate::names::{BAGGAGE, BAGGAGE_AT, OURS, TRACESTATE_AT};
-use crate::read::count_members;
 use crate::w3c::{MAX_BYTES, MAX_MEMBERS};
 use crate::{Fields, TextMapCarrier};
 
@@ -51,7 +51,11 @@ impl Budget {
         report: &mut Injection,
     ) -> Option<usize> {
         if let Some(baggage) = fields.value_mut(BAGGAGE_AT) {
-            let fits = |value: &str| value.len() <= MAX_BYTES && count_members(value) <= MAX_MEMBERS;
+            // So short a list cannot have too many members.
+            let is_short = |value: &str| value.len() < MAX_MEMBERS;
+            let fits = |value: &str| {
+                is_short(value) || (value.len() <= MAX_BYTES && count_members(value) <= MAX_MEMBERS)
+            };
             let dropped = shorten(baggage, false, fits);
             report.drop_members(BAGGAGE, dropped, DropReason::Budget);
         }

@@ -5,8 +5,8 @@ use std::vec;
 
 use opentelemetry::propagation::{Injector, TextMapPropagator};
 
+use crate::lists::count_members;
 use crate::names::{OURS, is_ours, place};
-use crate::read::count_members;
 
 /// The fields that one injection replaces: the names that go, and the entries that come.
 ///

@@ -58,7 +58,7 @@ pub fn inspect_with(propagation: &Propagation, headers: &HeaderMap) -> Extractio
     propagation.inspect(headers)
 }
 
-/// W3C's fields as names that nobody has to parse: 400 instructions for each look-up.
+/// W3C's fields as names that nobody has to parse, which takes some 250 instructions for each look-up.
 static NAMES: [HeaderName; OURS.len()] =
     [HeaderName::from_static(OURS[0]), HeaderName::from_static(OURS[1]), HeaderName::from_static(OURS[2])];
 

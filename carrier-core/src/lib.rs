@@ -17,6 +17,7 @@ pub mod http;
 mod injection;
 #[cfg(feature = "instrumentation")]
 pub mod instrumentation;
+mod lists;
 mod maps;
 mod names;
 mod propagation;
@@ -27,6 +28,7 @@ mod status;
 mod stored;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod used;
 mod w3c;
 
 pub use opentelemetry;

@@ -7,14 +7,13 @@ use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::global::get_text_map_propagator;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
-use smallvec::SmallVec;
 
 use crate::environment;
-use crate::fields::is_writable;
 use crate::injection::DropReason;
 use crate::names::{BAGGAGE, BAGGAGE_AT, OURS, TRACESTATE_AT, is_ours};
 use crate::read::MAX_REPETITIONS;
 use crate::settings::{BaggageFilter, Settings, Source};
+use crate::used::Used;
 use crate::{
     AsExtractor, Existing, Extraction, Fields, Injection, Outcome, Propagation, Reason, Status,
     TextMapCarrier, TextMapReader, Trust, W3c,
@@ -173,48 +172,6 @@ impl Propagation {
     }
 }
 
-/// The propagator that is used.
-#[derive(Clone, Copy)]
-enum Used<'p> {
-    /// It need not be asked through OpenTelemetry's interface.
-    Ours(&'p W3c),
-    Other(&'p dyn TextMapPropagator),
-}
-
-impl<'p> Used<'p> {
-    /// Whether one of its fields is in a carrier, valid or not.
-    fn is_in<R: TextMapReader>(self, carrier: &R) -> bool {
-        match self {
-            Self::Ours(w3c) => carrier.has_any(w3c.names()),
-            Self::Other(propagator) => {
-                let names = propagator.fields().filter(|name| is_writable(name));
-                carrier.has_any(&names.collect::<SmallVec<[&str; 4]>>())
-            }
-        }
-    }
-
-    /// Whether it writes spans: one of baggage alone does not.
-    #[cfg(feature = "instrumentation")]
-    fn has_spans(self) -> bool {
-        match self {
-            Self::Ours(w3c) => w3c.trace_context,
-            Self::Other(propagator) => propagator.fields().any(|field| field != BAGGAGE),
-        }
-    }
-
-    /// What it writes for a context.
-    fn write(self, cx: &Context) -> Fields<'p> {
-        match self {
-            Self::Ours(w3c) => w3c.write(cx),
-            Self::Other(propagator) => {
-                let mut fields = Fields::of(propagator);
-                propagator.inject_context(cx, &mut fields);
-                fields
-            }
-        }
-    }
-}
-
 /// What is in a carrier before an injection.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
@@ -270,6 +227,7 @@ fn nothing() -> Extraction {
 
 impl Settings {
     /// What of the propagator's fields is in a carrier, and what that means for an injection.
+    #[inline]
     fn survey<R: TextMapReader>(&self, propagator: Used<'_>, carrier: &R) -> Survey {
         let is_reused = propagator.is_in(carrier);
         let mut survey = Survey {
@@ -299,6 +257,7 @@ impl Settings {
         survey
     }
 
+    #[inline]
     fn inject<C: TextMapCarrier>(
         &self,
         propagator: Used<'_>,
@@ -407,8 +366,8 @@ fn report_left_out(cx: &Context, fields: &Fields<'_>, report: &mut Injection) {
     for (at, there, reason) in
         [(BAGGAGE_AT, baggage, limit_or_invalid), (TRACESTATE_AT, state, DropReason::Invalid)]
     {
-        if there > 0 && there > fields.members(at) && fields.has(OURS[at]) {
-            report.drop_members(OURS[at], there - fields.members(at), reason);
+        if there > 0 && fields.has(OURS[at]) {
+            report.drop_members(OURS[at], there.saturating_sub(fields.members(at)), reason);
         }
     }
 }

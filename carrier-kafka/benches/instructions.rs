@@ -1,4 +1,4 @@
-//! Instructions under Valgrind, compared with `measure/limits.txt`.
+//! Instructions under Valgrind, compared with `tests/measure/limits.txt`.
 
 mod cases;
 

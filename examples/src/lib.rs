@@ -1,28 +1,33 @@
-//! What several programs here share and none of them is about: where spans go, and addresses fit to be shown.
+//! What several programs here share and none of them is about: brokers, where spans go, and how they are shown.
 
 #![allow(clippy::print_stderr, reason = "a program says in the terminal why it ends")]
 
+pub mod kafka;
+pub mod rabbitmq;
+pub mod recording;
 pub mod screen;
 
 use std::env;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::anyhow;
-use lapin::uri::AMQPUri;
-use lapin::{Connection, ConnectionProperties};
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{MetricExporter, Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, TracerProviderBuilder};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// How long RabbitMQ may take to answer before it counts as absent.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+pub use crate::rabbitmq::connect;
+use crate::recording::Recording;
 
 /// The variables that OpenTelemetry gives the address of a collector in.
 const OTLP_VARIABLES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+
+/// The same for metrics.
+const OTLP_METRICS_VARIABLES: [&str; 2] =
+    ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
 /// Sends `tracing` spans to OpenTelemetry as those of `service`; keep the provider and shut it down at the end.
 ///
@@ -30,16 +35,39 @@ const OTLP_VARIABLES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_E
 ///
 /// Where `OTEL_EXPORTER_OTLP_ENDPOINT` cannot be used as an address.
 pub fn trace_as(service: &'static str) -> anyhow::Result<SdkTracerProvider> {
-    let resource = Resource::builder().with_service_name(service).build();
-    let mut provider = SdkTracerProvider::builder().with_resource(resource);
-    // Without a collector the spans end nowhere, and their ids travel all the same.
-    if otlp_endpoint().is_some() {
-        provider = provider.with_batch_exporter(otlp_exporter()?);
-    }
-    let provider = provider.build();
+    let provider = provider(service)?.build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer(service));
     tracing_subscriber::registry().with(layer).init();
     Ok(provider)
+}
+
+/// As [`trace_as`], where every span is kept as well, and the provider is OpenTelemetry's global one: instrumentations
+/// that are built from now on take it. Of `tracing`'s spans only those of the program are taken.
+///
+/// # Errors
+///
+/// As [`trace_as`].
+pub fn record_as(service: &'static str) -> anyhow::Result<(SdkTracerProvider, Recording)> {
+    let recording = Recording::default();
+    // Whatever OTEL_TRACES_SAMPLER says: there is something to be shown.
+    let provider = provider(service)?.with_sampler(Sampler::AlwaysOn);
+    let provider = provider.with_span_processor(recording.clone()).build();
+    opentelemetry::global::set_tracer_provider(provider.clone());
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer(service));
+    // Of this program alone: clients have spans of their own, which are not what is shown.
+    let ours = filter_fn(move |metadata| metadata.target().starts_with(service));
+    tracing_subscriber::registry().with(layer.with_filter(ours)).init();
+    Ok((provider, recording))
+}
+
+fn provider(service: &'static str) -> anyhow::Result<TracerProviderBuilder> {
+    let resource = Resource::builder().with_service_name(service).build();
+    let provider = SdkTracerProvider::builder().with_resource(resource);
+    // Without a collector the spans end nowhere, and their ids travel all the same.
+    Ok(match otlp_endpoint() {
+        Some(_) => provider.with_batch_exporter(otlp_exporter()?),
+        None => provider,
+    })
 }
 
 /// Ends a program: an error is one plain line, where returning it from `main` shows a backtrace to many.
@@ -81,24 +109,18 @@ pub fn otlp_exporter() -> anyhow::Result<SpanExporter> {
     Ok(exporter)
 }
 
-/// Connects to RabbitMQ, within five seconds.
+/// Returns where metrics are to be sent, if anywhere.
+pub fn otlp_metrics_endpoint() -> Option<String> {
+    OTLP_METRICS_VARIABLES.into_iter().find_map(variable)
+}
+
+/// Creates an exporter for [`otlp_metrics_endpoint`], as [`otlp_exporter`] does for spans.
 ///
 /// # Errors
 ///
-/// Where nothing usable answers there: one line with the address and never the password.
-pub async fn connect(amqp_url: &str) -> anyhow::Result<Connection> {
-    let shown = without_password(amqp_url);
-    // The parser's own words can hold the password.
-    let uri: AMQPUri = amqp_url
-        .parse()
-        .map_err(|_| anyhow!("AMQP_URL={shown} is no address like amqp://user:password@host:5672/%2f"))?;
-    let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
-    match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
-        Ok(connected) => connected.map_err(|error| anyhow!("no RabbitMQ at AMQP_URL={shown}: {error}")),
-        Err(_) => {
-            Err(anyhow!("no RabbitMQ at AMQP_URL={shown}: no answer within {} s", CONNECT_LIMIT.as_secs()))
-        }
-    }
+/// Where the address cannot be used, with the address.
+pub fn otlp_metrics_exporter() -> anyhow::Result<MetricExporter> {
+    Ok(MetricExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?)
 }
 
 /// Returns an environment variable that is set to something.

@@ -19,3 +19,28 @@ pub fn takes_colours() -> bool {
     let dumb = env::var_os("TERM").is_some_and(|value| value == "dumb");
     stdout().is_terminal() && !plain && !dumb
 }
+
+#[derive(Clone, Copy)]
+pub enum Colour {
+    Bold,
+    Faint,
+    Good,
+    Bad,
+    Warn,
+}
+
+/// Returns the text in a colour, or as it is.
+pub fn paint(colour: Colour, text: &str) -> String {
+    if !takes_colours() {
+        return text.to_owned();
+    }
+    // Of the 256 colours, ones that can be read on black and on white.
+    let code = match colour {
+        Colour::Bold => "1",
+        Colour::Faint => "38;5;245",
+        Colour::Good => "1;38;5;35",
+        Colour::Bad => "1;38;5;196",
+        Colour::Warn => "38;5;172",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}

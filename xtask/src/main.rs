@@ -6,6 +6,7 @@
     reason = "a command-line program talks to the person who runs it"
 )]
 
+mod bench;
 mod brokers;
 mod build;
 mod check;
@@ -37,6 +38,8 @@ Commands:
            and check that no container is left and that nothing takes more instructions
            than its limit. Arguments after `--` go to `cargo test`.
   check    Check the formatting, lints, documentation and every feature on its own.
+  bench    Measure everything against its floor and write BENCHMARKS.md and docs/benchmarks.svg.
+           With --quick it only tries, and writes below target/xtask.
   load     Measure throughput, CPU time and memory of clients of real brokers, with us and without,
            on a quiet machine; the tables go to target/load.md as well. It takes about a
            quarter of an hour; `--quick` shows within a minute that it works. Arguments after `--`
@@ -85,15 +88,16 @@ fn main() -> ExitCode {
         print!("{HELP}");
         return ExitCode::SUCCESS;
     }
+    let has_quick = matches!(command, Some("bench" | "load"));
+    let is_quick = options.iter().any(|word| word == "--quick");
     let takes_rest = match command {
         Some("demo" | "test" | "load") => true,
-        Some("check" | "brokers") => false,
+        Some("bench" | "check" | "brokers") => false,
         Some(other) => return usage(&format!("there is no command `{other}`")),
         None => return usage("no command"),
     };
-    let is_quick = command == Some("load") && options == ["--quick"];
-    let options = if is_quick { &[] } else { options };
-    if let Some(word) = options.first().or(rest.first().filter(|_| !takes_rest)) {
+    let unknown = options.iter().find(|word| !(has_quick && *word == "--quick"));
+    if let Some(word) = unknown.or(rest.first().filter(|_| !takes_rest)) {
         let place = if takes_rest { "; arguments to pass on come after `--`" } else { "" };
         return usage(&format!("unexpected argument `{word}`{place}"));
     }
@@ -105,6 +109,7 @@ fn main() -> ExitCode {
     let result = match command {
         Some("demo") => demo::demo(rest),
         Some("test") => test::test(rest),
+        Some("bench") => bench::bench(is_quick),
         Some("load") => load::load(is_quick, rest),
         Some("check") => check::check(),
         _ => brokers::brokers(),

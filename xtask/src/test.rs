@@ -85,7 +85,7 @@ fn all(arguments: &[String], environment: &[(&'static str, String)]) -> anyhow::
         alone.args(["-p", library, "--no-default-features", "--no-fail-fast"]).args(arguments);
         test_one(&mut alone, &mut failed)?;
     }
-    run::step("Instructions under Valgrind, against the limits in measure/limits.txt");
+    run::step("Instructions under Valgrind, against the limits in tests/measure/limits.txt");
     if let Err(error) = machine::provide("valgrind", &["valgrind"]) {
         // A limit that nobody measured is not kept.
         failed.push(format!("the instructions were not counted: {error:#}"));

@@ -2,12 +2,15 @@
 #![allow(dead_code, unreachable_pub, reason = "each program that measures takes a part of it")]
 #![allow(clippy::unwrap_used, reason = "a program for developers")]
 
+#[cfg(feature = "instrumentation")]
+pub mod instrumented;
+
 use std::collections::HashMap;
 
 use carrier_amqp::{extract, extract_with, inject, inject_with};
 use carrier_core::{Propagation, w3c};
 use carrier_measure::{
-    BAGGAGE, Meter, PARENT, Row, STATE, Time, context, extract_all, full_context, register, register_nothing,
+    BAGGAGE, Meter, PARENT, Row, STATE, context, extract_all, full_context, register, register_nothing,
 };
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
@@ -23,6 +26,8 @@ pub fn all(meter: &mut impl Meter) {
     extract_from(meter, "amqp: extract, 1 header", 0);
     extract_from(meter, "amqp: extract, 10 headers", 9);
     extract_state_and_baggage(meter);
+    #[cfg(feature = "instrumentation")]
+    instrumented::all(meter);
 }
 
 /// The same with more in a message.
@@ -34,16 +39,16 @@ pub fn growth(meter: &mut impl Meter) {
 }
 
 /// The same on several threads at once.
-pub fn threads(time: &mut Time) {
+pub fn threads(meter: &mut impl Meter) {
     let (cx, own) = (context(), own());
     let received = received(9);
     register(w3c());
-    time.threads("amqp: inject, threads", "registered", || drop(injected(|table| drop(inject(&cx, table)))));
-    time.threads("amqp: inject, threads", "own", || {
+    meter.threads("amqp: inject, threads", "registered", || drop(injected(|table| drop(inject(&cx, table)))));
+    meter.threads("amqp: inject, threads", "own", || {
         drop(injected(|table| drop(inject_with(&own, &cx, table))))
     });
-    time.threads("amqp: extract, threads", "registered", || drop(extract(&received)));
-    time.threads("amqp: extract, threads", "own", || drop(extract_with(&own, &received)));
+    meter.threads("amqp: extract, threads", "registered", || drop(extract(&received)));
+    meter.threads("amqp: extract, threads", "own", || drop(extract_with(&own, &received)));
     register_nothing();
 }
 
@@ -172,9 +177,9 @@ fn extract_from(meter: &mut impl Meter, row: &str, others: usize) {
         carrier_measure::extract(parent.as_long_string()?.as_bytes())
     });
     let row = row.and("own", make, |message| extract_with(&own, message));
-    let row = row.and("default", make, |message| extract(message));
+    let row = row.and("default", make, extract);
     register(w3c());
-    let row = row.and("registered", make, |message| extract(message));
+    let row = row.and("registered", make, extract);
     register_nothing();
     let row = row.and("stock", make, |message| {
         stock.extract_with_context(&Context::new(), &Short(message.headers().as_ref().unwrap()))
@@ -202,7 +207,7 @@ fn extract_state_and_baggage(meter: &mut impl Meter) {
     });
     let row = row.and("own", make, |message| extract_with(&own, message));
     register(w3c());
-    row.and("registered", make, |message| extract(message));
+    row.and("registered", make, extract);
     register_nothing();
 }
 

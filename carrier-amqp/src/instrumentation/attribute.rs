@@ -1,7 +1,13 @@
-//! Names of attributes that RabbitMQ's messages have and the conventions do not.
+//! Names of attributes and metrics: those of every queue, and those that RabbitMQ's messages have beside the conventions.
+
+pub use carrier_core::instrumentation::attribute::*;
 
 /// The broker gave the message out before: the flag of `basic.deliver`. A boolean, set where it is true.
 pub const REDELIVERED: &str = "carrier.rabbitmq.redelivered";
+
+/// [`Redelivery::attempts`](super::Redelivery::attempts): how often the message was tried before, at least. An integer, set
+/// where it is not 0.
+pub const ATTEMPTS: &str = "carrier.rabbitmq.attempts";
 
 /// `x-delivery-count`: how often a delivery failed, counted by a quorum queue. An integer.
 pub const DELIVERY_COUNT: &str = "carrier.rabbitmq.delivery_count";

@@ -84,3 +84,64 @@ impl Waiting {
         carried.is_some_and(|carried| self.amqp.core().carries(&message.reader(), carried))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use carrier_core::instrumentation::Destination;
+    use lapin::BasicProperties;
+    use lapin::message::Delivery;
+    use opentelemetry::Context;
+    use opentelemetry::trace::TraceContextExt as _;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+
+    use super::*;
+    use crate::testing::remote_context;
+    use crate::{PropertiesCarrier, inject};
+
+    /// A message on its way, and what it carries.
+    fn sent() -> (Waiting, BasicProperties) {
+        let amqp = Instrumentation::builder().tracer_provider(SdkTracerProvider::builder().build()).build();
+        let mut properties = BasicProperties::default();
+        let carrier = &mut PropertiesCarrier(&mut properties);
+        let sending = amqp.core().send(Destination::new("orders"), carrier, |_| {});
+        (Waiting { sending, amqp }, properties)
+    }
+
+    fn returned(properties: BasicProperties) -> Option<BasicReturnMessage> {
+        let mut delivery = Delivery::mock(0, "".into(), "nowhere".into(), false, Vec::new());
+        delivery.properties = properties;
+        Some(BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() })
+    }
+
+    fn error_type(judged: Result<(), Failure>) -> Option<String> {
+        judged.err().map(|failure| failure.error_type().to_owned())
+    }
+
+    #[test]
+    fn a_message_that_came_back_counts_where_it_carries_this_span() {
+        let (waiting, properties) = sent();
+        let answer = Ok(Confirmation::Ack(returned(properties)));
+        assert_eq!(error_type(waiting.judge(&answer)).as_deref(), Some("no-route"));
+    }
+
+    #[test]
+    fn a_return_of_another_message_says_nothing_of_this_one() {
+        let (waiting, _) = sent();
+        let mut other = BasicProperties::default();
+        inject(&remote_context(), &mut other);
+        for properties in [other, BasicProperties::default()] {
+            assert_eq!(error_type(waiting.judge(&Ok(Confirmation::Ack(returned(properties.clone()))))), None);
+            let refused = waiting.judge(&Ok(Confirmation::Nack(returned(properties))));
+            assert_eq!(error_type(refused).as_deref(), Some("nack"));
+        }
+    }
+
+    #[test]
+    fn without_a_span_no_return_is_known_to_be_its_own() {
+        let suppressed = Context::new().with_telemetry_suppressed().attach();
+        let (waiting, properties) = sent();
+        drop(suppressed);
+        assert!(!waiting.sending.context().has_active_span());
+        assert_eq!(error_type(waiting.judge(&Ok(Confirmation::Ack(returned(properties))))), None);
+    }
+}

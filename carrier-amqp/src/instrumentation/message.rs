@@ -54,7 +54,7 @@ pub(super) fn incoming<M: AsDelivery>(amqp: &Instrumentation, queue: &str, messa
     let delivery = message.as_delivery();
     let incoming = Incoming::new(amqp.destination(&route(delivery, queue)))
         .sent_at(sent_at(delivery))
-        .redelivered(was_tried(delivery))
+        .redelivered(amqp.core().has_rule() && was_tried(delivery))
         .to_be_settled();
     if M::IS_COUNTED { incoming.already_counted() } else { incoming }
 }
@@ -104,19 +104,21 @@ fn sent_at(delivery: &Delivery) -> Option<SystemTime> {
     if since.is_zero() { None } else { SystemTime::UNIX_EPOCH.checked_add(since) }
 }
 
-/// Whether a message was given out before, here or in the queue that dead-lettered it.
+/// Whether a message was given out before, here or in the queue that dead-lettered it. One that comes out of a queue for
+/// delays, where nobody consumes, was not.
 fn was_tried(delivery: &Delivery) -> bool {
-    let headers = delivery.properties.headers().as_ref();
-    let says_so = |key| headers.is_some_and(|headers| headers.contains_key(key));
-    delivery.redelivered || says_so("x-death") || says_so("x-delivery-count")
+    Redelivery::of(delivery).attempts() > 0
 }
 
 #[cfg(test)]
 mod tests {
+    use carrier_core::{Propagation, w3c};
     use lapin::BasicProperties;
     use lapin::types::{AMQPValue, FieldTable};
+    use opentelemetry::trace::TraceContextExt as _;
 
     use super::*;
+    use crate::testing;
 
     fn stamped(timestamp: Option<u64>, in_ms: Option<AMQPValue>) -> Option<Duration> {
         let mut delivery = Delivery::mock(1, "".into(), "".into(), false, Vec::new());
@@ -147,5 +149,13 @@ mod tests {
         assert_eq!(stamped(Some(u64::MAX), None), None);
         assert_eq!(stamped(Some(7), Some(AMQPValue::LongLongInt(-1))), Some(Duration::from_secs(7)));
         assert_eq!(stamped(None, Some(AMQPValue::Boolean(true))), None);
+    }
+
+    #[test]
+    fn a_message_that_is_processed_can_be_read_as_before() {
+        let cx = testing::remote_context();
+        let message = Instrumentation::builder().build().process("orders", testing::delivery(&cx, b"17"));
+        let found = crate::extract_with(&Propagation::builder().propagator(w3c()).build(), &message);
+        assert_eq!(found.span().span_context(), cx.span().span_context());
     }
 }

@@ -1,8 +1,4 @@
-//! Spans and metrics for lapin, after OpenTelemetry's messaging semantic conventions 1.44.
-//!
-//! Publishing is wrapped: [`Instrumentation::channel`] makes a lapin channel one whose `basic_publish` and `basic_get` have
-//! spans. Consuming is one explicit line: [`Instrumentation::process`] for a message, however it came,
-//! [`Instrumentation::process_batch`] for many. The README of this crate has the table of what is emitted.
+#![doc = include_str!("../../INSTRUMENTATION.md")]
 
 pub mod attribute;
 mod channel;
@@ -15,7 +11,7 @@ mod route;
 mod settings;
 
 pub use carrier_core::instrumentation::{
-    Ambient, Batch, Failure, Handled, Process, Received, Relation, Settlement,
+    Ambient, Batch, Failure, Handled, Process, Received, Relation, Rule, Settlement,
 };
 
 pub use self::channel::Channel;

@@ -8,7 +8,7 @@ use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions};
 use opentelemetry::Context;
 
 use super::{AsDelivery, Instrumentation, Route, failure, message};
-use crate::ExtractFrom as _;
+use crate::{ExtractFrom, FieldTableReader};
 
 impl Instrumentation {
     /// Starts the span of a message that is processed: the one line where you consume.
@@ -226,5 +226,11 @@ impl<M: AsDelivery> Deref for Processing<M> {
 impl<M: AsDelivery> DerefMut for Processing<M> {
     fn deref_mut(&mut self) -> &mut M {
         &mut self.message
+    }
+}
+
+impl<M: AsDelivery> ExtractFrom for Processing<M> {
+    fn reader(&self) -> FieldTableReader<'_> {
+        self.message.as_delivery().reader()
     }
 }

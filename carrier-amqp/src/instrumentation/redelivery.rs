@@ -30,6 +30,9 @@ pub struct Redelivery<'a> {
     pub acquired_count: Option<u64>,
     /// How often it was dead-lettered, over all queues and reasons; 0 where it never was.
     pub deaths: u64,
+    /// How many of these were failed attempts, `rejected` and `delivery_limit`: what expires in a retry queue was not
+    /// tried there.
+    pub rejections: u64,
     /// The queue that dead-lettered it first.
     pub first_death_queue: Option<&'a str>,
     /// Why it was dead-lettered first: `rejected`, `expired`, `maxlen`, `delivery_limit`.
@@ -49,15 +52,19 @@ impl<'a> Redelivery<'a> {
             delivery_count: count(headers, "x-delivery-count"),
             acquired_count: count(headers, "x-acquired-count"),
             deaths: deaths.count,
+            rejections: deaths.rejections,
             first_death_queue: text(headers, "x-first-death-queue").or(deaths.first_queue),
             first_death_reason: text(headers, "x-first-death-reason").or(deaths.first_reason),
         }
     }
 
-    /// How often it was tried before, at least: failed deliveries and dead-letterings together, and one where all that is
-    /// known is that it was given out before.
+    /// How often it was tried before, at least: how often deliveries failed, or how often it was rejected into another
+    /// queue, and one where all that is known is that it was given out before.
+    ///
+    /// The larger of the two and not their sum: a quorum queue counts a rejection as a failed delivery, and its count
+    /// goes with a message that is dead-lettered.
     pub fn attempts(&self) -> u64 {
-        let known = self.delivery_count.unwrap_or(0).saturating_add(self.deaths);
+        let known = self.delivery_count.unwrap_or(0).max(self.rejections);
         known.max(u64::from(self.redelivered))
     }
 
@@ -65,6 +72,9 @@ impl<'a> Redelivery<'a> {
         let integer = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         if self.redelivered {
             details.set(attribute::REDELIVERED, true);
+        }
+        if self.attempts() > 0 {
+            details.set(attribute::ATTEMPTS, integer(self.attempts()));
         }
         if let Some(count) = self.delivery_count {
             details.set(attribute::DELIVERY_COUNT, integer(count));
@@ -88,6 +98,7 @@ impl<'a> Redelivery<'a> {
 #[derive(Default)]
 struct Deaths<'a> {
     count: u64,
+    rejections: u64,
     first_queue: Option<&'a str>,
     first_reason: Option<&'a str>,
 }
@@ -104,10 +115,15 @@ impl<'a> Deaths<'a> {
             AMQPValue::FieldTable(table) => Some(table),
             _ => None,
         });
-        tables.fold(Self::default(), |deaths, table| Self {
-            count: deaths.count.saturating_add(count(table, "count").unwrap_or(0)),
-            first_queue: text(table, "queue"),
-            first_reason: text(table, "reason"),
+        tables.fold(Self::default(), |deaths, table| {
+            let (count, reason) = (count(table, "count").unwrap_or(0), text(table, "reason"));
+            let rejections = if matches!(reason, Some("rejected" | "delivery_limit")) { count } else { 0 };
+            Self {
+                count: deaths.count.saturating_add(count),
+                rejections: deaths.rejections.saturating_add(rejections),
+                first_queue: text(table, "queue"),
+                first_reason: reason,
+            }
         })
     }
 }
@@ -187,8 +203,23 @@ mod tests {
         entries.push(death("work", "rejected", 2));
         let delivery = delivery(false, [("x-death", AMQPValue::FieldArray(entries))]);
         let found = Redelivery::of(&delivery);
-        assert_eq!((found.deaths, found.attempts()), (5, 5));
+        assert_eq!((found.deaths, found.rejections), (5, 2));
         assert_eq!((found.first_death_queue, found.first_death_reason), (Some("work"), Some("rejected")));
+    }
+
+    #[test]
+    fn what_expires_in_a_retry_queue_is_no_attempt() {
+        let retried = |delivery_count: Option<i64>| {
+            let mut entries = FieldArray::default();
+            entries.push(death("retry", "expired", 2));
+            entries.push(death("work", "rejected", 2));
+            let count = delivery_count.map(|count| ("x-delivery-count", AMQPValue::LongLongInt(count)));
+            let deaths = ("x-death", AMQPValue::FieldArray(entries));
+            Redelivery::of(&delivery(true, [deaths].into_iter().chain(count))).attempts()
+        };
+        assert_eq!(retried(None), 2);
+        // As RabbitMQ 4 has it behind quorum queues: the rejections again, and what was requeued on the way.
+        assert_eq!((retried(Some(2)), retried(Some(3))), (2, 3));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What RabbitMQ's exchanges, routing keys and queues are called on spans and metrics.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use carrier_core::instrumentation::Destination;
 
@@ -33,13 +34,13 @@ impl<'a> Route<'a> {
 
     /// `messaging.destination.name`: what is there of `{exchange}:{routing key}:{queue}`, a routing key that is the
     /// queue's name once.
-    fn name(&self) -> String {
+    fn name(&self) -> Cow<'a, str> {
         let queue = self.queue.filter(|queue| *queue != self.routing_key).unwrap_or_default();
         joined([self.exchange, self.routing_key, queue])
     }
 
     /// What has few values of it: no routing key, and no queue that the broker named.
-    fn on_metrics(&self) -> Option<String> {
+    fn on_metrics(&self) -> Option<Cow<'a, str>> {
         match self.queue {
             Some(queue) => {
                 let queue = if is_anonymous(queue) { "" } else { queue };
@@ -50,23 +51,22 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The queue that it ends in, where that is known: the default exchange routes by the queue's name.
-    fn end(&self) -> &'a str {
-        match (self.queue, self.exchange) {
-            (Some(queue), _) => queue,
-            (None, "") => self.routing_key,
-            (None, _) => "",
-        }
+    /// The queue that it ends in, where that is known: the one that it was received from, or the one that the default
+    /// exchange routes to.
+    pub fn end(&self) -> Option<&'a str> {
+        let routed = (self.exchange.is_empty() && !self.routing_key.is_empty()).then_some(self.routing_key);
+        self.queue.or(routed)
     }
 
-    pub(super) fn destination(&self, template: Option<Cow<'static, str>>) -> Destination {
+    pub(super) fn destination(&self, template: Option<Cow<'static, str>>, is_measured: bool) -> Destination {
         let name = self.name();
-        let on_metrics = self.on_metrics();
-        let mut destination = match on_metrics {
-            Some(on_metrics) if on_metrics == name => Destination::new(name),
-            on_metrics => Destination::new(name).on_metrics(on_metrics),
-        };
-        if is_anonymous(self.end()) {
+        // Shared: it goes onto the span and onto several metrics.
+        let mut destination = Destination::new(Arc::<str>::from(&*name));
+        let on_metrics = if is_measured { self.on_metrics() } else { None };
+        if on_metrics.as_ref() != Some(&name) {
+            destination = destination.on_metrics(on_metrics.map(|name| Arc::<str>::from(&*name)));
+        }
+        if self.end().is_some_and(is_anonymous) {
             destination = destination.anonymous().temporary();
         }
         match template {
@@ -80,18 +80,17 @@ fn is_anonymous(queue: &str) -> bool {
     ANONYMOUS.iter().any(|prefix| queue.starts_with(prefix))
 }
 
-fn joined(parts: [&str; 3]) -> String {
-    let mut name = String::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
-    for part in parts.into_iter().filter(|part| !part.is_empty()) {
-        if !name.is_empty() {
-            name.push(':');
-        }
+/// The parts that are there; a copy only where there are several.
+fn joined<'a>(parts: [&'a str; 3]) -> Cow<'a, str> {
+    let mut there = parts.into_iter().filter(|part| !part.is_empty());
+    let Some(first) = there.next() else { return DEFAULT_EXCHANGE.into() };
+    there.fold(first.into(), |name: Cow<'a, str>, part| {
+        let mut name = name.into_owned();
+        name.reserve(1 + part.len());
+        name.push(':');
         name.push_str(part);
-    }
-    if name.is_empty() {
-        name.push_str(DEFAULT_EXCHANGE);
-    }
-    name
+        name.into()
+    })
 }
 
 #[cfg(test)]
@@ -129,7 +128,7 @@ mod tests {
 
     #[test]
     fn only_queues_that_the_broker_named_are_anonymous() {
-        let is = |route: Route<'_>| is_anonymous(route.end());
+        let is = |route: Route<'_>| route.end().is_some_and(is_anonymous);
         assert!(is(Route::from("logs", "eu", "amq.gen-JzTY20BRgKO-HjmUJj0wLg")));
         assert!(is(Route::to("", "amq.rabbitmq.reply-to.g1h2")));
         assert!(!is(Route::to("logs", "amq.gen-x")));

@@ -77,7 +77,8 @@ impl Instrumentation {
     }
 
     pub(super) fn destination(&self, route: &Route<'_>) -> Destination {
-        route.destination(self.0.template.as_ref().and_then(|template| template(route)))
+        let template = self.0.template.as_ref().and_then(|template| template(route));
+        route.destination(template, self.0.core.has_metrics())
     }
 }
 
@@ -105,6 +106,14 @@ impl Builder {
     pub fn uri(self, uri: &AMQPUri) -> Self {
         let authority = &uri.authority;
         Self { common: self.common.server(authority.host.clone(), Some(authority.port)), ..self }
+    }
+
+    /// As [`uri`](Self::uri), from its text; one that is no AMQP URI says nothing of a broker, and makes no connection either.
+    pub fn url(self, url: &str) -> Self {
+        match url.parse() {
+            Ok(uri) => self.uri(&uri),
+            Err(_) => self,
+        }
     }
 
     /// `messaging.client.id` of spans: the name of the connection, for instance.

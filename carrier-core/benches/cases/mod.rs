@@ -1,10 +1,13 @@
 //! What is measured: each row with its floor, our ways, and what is used instead.
 #![allow(dead_code, unreachable_pub, reason = "each program that measures takes a part of it")]
 
+#[cfg(feature = "instrumentation")]
+pub mod instrumented;
+
 use carrier_core::http::{extract, extract_with, inject, inject_with};
 use carrier_core::{FieldValue, Propagation, TextMapReader, w3c};
 use carrier_measure::{
-    BAGGAGE, Meter, PARENT, Row, STATE, Time, context, extract_all, full_context, register, register_nothing,
+    BAGGAGE, Meter, PARENT, Row, STATE, context, extract_all, full_context, register, register_nothing,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
@@ -16,6 +19,8 @@ pub fn all(meter: &mut impl Meter) {
     http_inject_state_and_baggage(meter);
     http_extract(meter);
     http_extract_state_and_baggage(meter);
+    #[cfg(feature = "instrumentation")]
+    instrumented::all(meter);
 }
 
 /// The same with more in a message.
@@ -26,13 +31,14 @@ pub fn growth(meter: &mut impl Meter) {
 }
 
 /// The same on several threads at once.
-pub fn threads(time: &mut Time) {
+pub fn threads(meter: &mut impl Meter) {
     let (cx, own, received) = (context(), own(), received(&[("traceparent", PARENT)]));
     register(w3c());
-    time.threads("core: http inject, threads", "registered", || drop(inject(&cx, &mut HeaderMap::new())));
-    time.threads("core: http inject, threads", "own", || drop(inject_with(&own, &cx, &mut HeaderMap::new())));
-    time.threads("core: http extract, threads", "registered", || drop(extract(&received)));
-    time.threads("core: http extract, threads", "own", || drop(extract_with(&own, &received)));
+    meter.threads("core: http inject, threads", "registered", || drop(inject(&cx, &mut HeaderMap::new())));
+    meter
+        .threads("core: http inject, threads", "own", || drop(inject_with(&own, &cx, &mut HeaderMap::new())));
+    meter.threads("core: http extract, threads", "registered", || drop(extract(&received)));
+    meter.threads("core: http extract, threads", "own", || drop(extract_with(&own, &received)));
     register_nothing();
 }
 

@@ -12,8 +12,9 @@ pub(super) enum Age {
 }
 
 impl Age {
-    pub(super) fn of(sent_at: Option<SystemTime>, now: SystemTime) -> Self {
-        match sent_at.map(|sent_at| now.duration_since(sent_at)) {
+    /// The clock is read where there is a timestamp.
+    pub(super) fn of(sent_at: Option<SystemTime>, now: impl FnOnce() -> SystemTime) -> Self {
+        match sent_at.map(|sent_at| now().duration_since(sent_at)) {
             None => Self::Unknown,
             Some(Ok(waited)) => Self::Waited(waited),
             Some(Err(_)) => Self::FromTheFuture,
@@ -35,9 +36,9 @@ mod tests {
     #[test]
     fn an_age_is_known_where_the_clocks_agree() {
         let (now, second) = (SystemTime::now(), Duration::from_secs(1));
-        assert_eq!(Age::of(None, now), Age::Unknown);
-        assert_eq!(Age::of(Some(now - second), now), Age::Waited(second));
-        assert_eq!(Age::of(Some(now + second), now), Age::FromTheFuture);
-        assert_eq!(Age::of(Some(now), now).waited(), Some(Duration::ZERO));
+        assert_eq!(Age::of(None, || now), Age::Unknown);
+        assert_eq!(Age::of(Some(now - second), || now), Age::Waited(second));
+        assert_eq!(Age::of(Some(now + second), || now), Age::FromTheFuture);
+        assert_eq!(Age::of(Some(now), || now).waited(), Some(Duration::ZERO));
     }
 }

@@ -1,11 +1,13 @@
 //! A batch that is processed: one span, and a link to each message's sender.
 
+use std::time::SystemTime;
+
 use opentelemetry::trace::Link;
 use opentelemetry::{Context, KeyValue};
 
 use super::age::Age;
 use super::incoming::valid_span;
-use super::live::{Beginning, Live, Operation};
+use super::live::{Live, Operation};
 use super::relation::Chosen;
 use super::tracer::gather;
 use super::{Ambient, Details, Handled, Incoming, Instrumentation, Process, Received, attribute};
@@ -33,7 +35,8 @@ impl Instrumentation {
             let context = Context::new().with_telemetry_suppressed();
             return Batch { contexts, process: Process::new(&self.shared, context, None, None, false) };
         }
-        let began = Beginning::now();
+        let began = self.shared.begin();
+        let wants_age = began.is_some() || self.relation.is_rule();
         let mut links = Links { links: Vec::new(), most: self.shared.max_links, left_out: 0 };
         let messages = messages.into_iter();
         let mut contexts = Vec::with_capacity(messages.size_hint().0);
@@ -49,7 +52,8 @@ impl Instrumentation {
             links.links.extend(around.map(Link::with_context));
         }
         for (reader, message, details) in messages {
-            let age = Age::of(message.sent_at, began.at);
+            let sent_at = message.sent_at.filter(|_| wants_age);
+            let age = Age::of(sent_at, || began.map_or_else(SystemTime::now, |began| began.at));
             let found = self.read(&reader);
             let received = Received { redelivered: message.redelivered, age: age.waited() };
             if self.relation.of(&received) != Chosen::Nothing {
@@ -63,7 +67,7 @@ impl Instrumentation {
             counted += u64::from(!message.is_counted);
         }
         let (messages, left_out) = (contexts.len(), links.left_out);
-        let live = Live::start(
+        let (context, live) = Live::start(
             &self.shared,
             Operation::process(),
             common,
@@ -78,8 +82,10 @@ impl Instrumentation {
                 details(span);
             },
         );
-        live.consumed(counted, &ages);
-        Batch { contexts, process: Process::new(&self.shared, live.context.clone(), None, Some(live), false) }
+        if let Some(live) = &live {
+            live.consumed(counted, &ages);
+        }
+        Batch { contexts, process: Process::new(&self.shared, context, None, live, false) }
     }
 }
 

@@ -44,7 +44,7 @@ impl Destination {
         Self { name: Some(name.into()), ..Self::none() }
     }
 
-    /// No destination in particular: an operation on several.
+    /// No destination in particular: an operation on several, or on what only the broker knows.
     pub fn none() -> Self {
         Self {
             name: None,
@@ -91,16 +91,20 @@ impl Destination {
 
     /// The name of a span: the operation and what it is done to (messaging spans, "Span name").
     ///
-    /// A temporary or anonymous destination is left out, since there would be as many names.
-    pub(super) fn span_name(&self, operation: &'static str) -> Cow<'static, str> {
-        let name = self.name.as_ref().filter(|_| !self.temporary && !self.anonymous);
-        match self.template.as_ref().or(name) {
-            Some(name) => {
-                let name = name.as_str();
-                let mut text = String::with_capacity(operation.len() + 1 + name.len());
+    /// A temporary or anonymous destination is left out, since there would be as many names; for no destination in
+    /// particular it is the server, where that is known.
+    pub(super) fn span_name(&self, operation: &'static str, server: Option<&str>) -> Cow<'static, str> {
+        let to = match (&self.template, &self.name) {
+            (Some(template), _) => Some(template.as_str()),
+            (None, Some(name)) => Some(name.as_str()).filter(|_| !self.temporary && !self.anonymous),
+            (None, None) => server,
+        };
+        match to {
+            Some(to) => {
+                let mut text = String::with_capacity(operation.len() + 1 + to.len());
                 text.push_str(operation);
                 text.push(' ');
-                text.push_str(name);
+                text.push_str(to);
                 text.into()
             }
             None => operation.into(),
@@ -166,21 +170,26 @@ mod tests {
 
     #[test]
     fn a_span_is_named_after_its_operation_and_destination() {
-        assert_eq!(Destination::new("orders").span_name("send"), "send orders");
-        assert_eq!(Destination::none().span_name("commit"), "commit");
+        assert_eq!(Destination::new("orders").span_name("send", Some("broker:9092")), "send orders");
+    }
+
+    #[test]
+    fn for_no_destination_in_particular_a_span_is_named_after_the_server() {
+        assert_eq!(Destination::none().span_name("commit", Some("broker:9092")), "commit broker:9092");
+        assert_eq!(Destination::none().span_name("commit", None), "commit");
     }
 
     #[test]
     fn a_template_names_the_span_and_stands_for_the_name_on_metrics() {
         let many = Destination::new("replies.17").template("replies.{client}").temporary();
-        assert_eq!(many.span_name("process"), "process replies.{client}");
+        assert_eq!(many.span_name("process", None), "process replies.{client}");
         assert_eq!(on_metrics(&many), owned(&[("messaging.destination.template", "replies.{client}")]));
     }
 
     #[test]
     fn what_is_temporary_or_anonymous_is_in_no_name_and_on_no_metric() {
         for many in [Destination::new("q").temporary(), Destination::new("q").anonymous()] {
-            assert_eq!(many.span_name("process"), "process");
+            assert_eq!(many.span_name("process", Some("broker")), "process");
             assert_eq!(on_metrics(&many), []);
         }
     }

@@ -80,7 +80,8 @@ pub(super) struct Live {
     shared: Arc<Shared>,
     operation: Operation,
     destination: Destination,
-    began: Beginning,
+    /// Where a metric wants to know; a span's own clock is its SDK's, which reads it where it records.
+    began: Option<Beginning>,
     pub(super) context: Context,
     is_recording: bool,
 }
@@ -98,22 +99,24 @@ impl std::fmt::Debug for Live {
 
 impl Live {
     /// Starts a span below `parent`, or none where the parent says that it would not be recorded.
+    ///
+    /// The context is the operation's. There is nothing to end where nobody records the span and nothing is measured.
     pub(super) fn start(
         shared: &Arc<Shared>,
         operation: Operation,
         destination: Destination,
-        began: Beginning,
+        began: Option<Beginning>,
         parent: &Context,
         links: impl FnOnce() -> Vec<Link>,
         details: impl FnOnce(&mut Details<'_>),
-    ) -> Self {
+    ) -> (Context, Option<Self>) {
         let (context, is_recording) = if shared.is_skipped(parent) {
             (parent.clone(), false)
         } else {
             let builder = SpanBuilder {
                 span_kind: Some(operation.span_kind.clone()),
-                name: destination.span_name(operation.name),
-                start_time: Some(began.at),
+                name: destination.span_name(operation.name, shared.server_name.as_deref()),
+                start_time: began.map(|began| began.at),
                 attributes: Some(at_start(shared, &operation, &destination)),
                 links: Some(links()),
                 ..SpanBuilder::default()
@@ -130,7 +133,12 @@ impl Live {
             });
             (started.context, started.is_recording)
         };
-        Self { shared: Arc::clone(shared), operation, destination, began, context, is_recording }
+        if !is_recording && shared.instruments.is_none() {
+            return (context, None);
+        }
+        let shared = Arc::clone(shared);
+        let live = Self { shared, operation, destination, began, context: context.clone(), is_recording };
+        (context, Some(live))
     }
 
     /// Adds to the span what became known later, where it is recorded.
@@ -170,12 +178,9 @@ impl Live {
 
     /// Ends the span and records how long it took: the same on both.
     pub(super) fn end(self, failure: Option<Failure>) {
-        if !self.is_recording && self.shared.instruments.is_none() {
-            return;
-        }
-        let took = self.began.clock.elapsed();
+        let took = self.began.map(|began| began.clock.elapsed());
         let failure = failure.map(Failure::into_parts);
-        if let Some(instruments) = &self.shared.instruments {
+        if let (Some(instruments), Some(took)) = (&self.shared.instruments, took) {
             let attributes = self.for_metrics(failure.as_ref().map(|(error_type, _)| error_type.clone()));
             let without_type = &attributes[1..];
             match self.operation.duration {
@@ -192,7 +197,10 @@ impl Live {
                 span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error_type));
                 span.set_status(Status::Error { description });
             }
-            span.end_with_timestamp(self.began.at + took);
+            match self.began.zip(took) {
+                Some((began, took)) => span.end_with_timestamp(began.at + took),
+                None => span.end(),
+            }
         }
     }
 
@@ -225,6 +233,11 @@ fn at_start(shared: &Shared, operation: &Operation, destination: &Destination) -
 }
 
 impl Shared {
+    /// Now, where something is measured.
+    pub(super) fn begin(&self) -> Option<Beginning> {
+        self.instruments.as_ref().map(|_| Beginning::now())
+    }
+
     /// Whether no span is started below this parent.
     pub(super) fn is_skipped(&self, parent: &Context) -> bool {
         let span = parent.span();

@@ -3,13 +3,14 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{Link, SpanContext};
 
 use super::age::Age;
 use super::incoming::Place;
-use super::live::{Beginning, Live, Operation};
+use super::live::{Live, Operation};
 use super::settings::Shared;
 use super::{Details, Failure, Handled, Incoming, Instrumentation, Settlement, Settling, attribute};
 use crate::TextMapReader;
@@ -31,15 +32,21 @@ impl Instrumentation {
             let context = self.propagation.extract(reader).with_telemetry_suppressed();
             return Process::new(&self.shared, context, None, None, false);
         }
-        let began = Beginning::now();
-        let age = Age::of(message.sent_at, began.at);
+        let (began, sent_at) = (self.shared.begin(), message.sent_at);
+        let now = || began.map_or_else(SystemTime::now, |began| began.at);
+        // Where neither a metric nor a rule wants it, the span may.
+        let age = match began.is_some() || self.relation.is_rule() {
+            true => Age::of(sent_at, now),
+            false => Age::Unknown,
+        };
         let Place { parent, links, creation } = self.place(reader, &ambient, message.redelivered, age);
         let waited = |details: &mut Details<'_>| {
+            let age = if age == Age::Unknown { Age::of(sent_at, now) } else { age };
             if let Some(waited) = age.waited() {
                 details.set(attribute::QUEUE_DURATION, waited.as_secs_f64());
             }
         };
-        let live = Live::start(
+        let (context, live) = Live::start(
             &self.shared,
             Operation::process(),
             message.destination,
@@ -51,8 +58,10 @@ impl Instrumentation {
                 details(span);
             },
         );
-        live.consumed(u64::from(!message.is_counted), &[age]);
-        Process::new(&self.shared, live.context.clone(), creation, Some(live), message.is_settled)
+        if let Some(live) = &live {
+            live.consumed(u64::from(!message.is_counted), &[age]);
+        }
+        Process::new(&self.shared, context, creation, live, message.is_settled)
     }
 }
 
@@ -172,12 +181,13 @@ impl Process {
         details: impl FnOnce(&mut Details<'_>),
     ) -> Settling {
         let is_wanted = self.shared.settle_spans && !self.context.is_telemetry_suppressed();
-        Settling::new(is_wanted.then(|| {
+        let live = is_wanted.then(|| {
             let links = || self.creation.clone().map(Link::with_context).into_iter().collect();
             let operation = Operation::settle(operation);
-            let began = Beginning::now();
+            let began = self.shared.begin();
             Live::start(&self.shared, operation, destination(), began, &self.context, links, details)
-        }))
+        });
+        Settling::new(live.and_then(|(_, live)| live))
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

@@ -28,8 +28,11 @@ impl Instrumentation {
         };
         let links = || message.map(|message| self.link_to_sender(message)).unwrap_or_default();
         let operation = Operation::receive();
-        let live = Live::start(&self.shared, operation, destination, began, &current, links, details);
-        live.consumed(u64::from(message.is_some()), &[]);
-        live.end(failure);
+        let (_, live) =
+            Live::start(&self.shared, operation, destination, Some(began), &current, links, details);
+        if let Some(live) = live {
+            live.consumed(u64::from(message.is_some()), &[]);
+            live.end(failure);
+        }
     }
 }

@@ -49,6 +49,11 @@ impl Relation {
         Self::Rule(Rule(Arc::new(rule)))
     }
 
+    /// Whether it depends on the message.
+    pub(super) fn is_rule(&self) -> bool {
+        matches!(self, Self::Rule(_))
+    }
+
     /// What it is for one message.
     pub(super) fn of(&self, message: &Received) -> Chosen {
         match self {

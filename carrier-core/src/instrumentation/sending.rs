@@ -3,7 +3,7 @@
 use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
 use opentelemetry::{Context, StringValue};
 
-use super::live::{Beginning, Live, Operation};
+use super::live::{Live, Operation};
 use super::{Destination, Details, Failure, Instrumentation};
 use crate::{Injection, Outcome, TextMapCarrier, TextMapReader};
 
@@ -24,20 +24,21 @@ impl Instrumentation {
         let parent = Context::current();
         if parent.is_telemetry_suppressed() {
             let injection = self.propagation.inject(&parent, carrier);
-            return Sending { carried: carried(&injection, &parent), injection, parent, live: None };
+            return Sending { carried: carried(&injection, &parent), injection, context: parent, live: None };
         }
-        let began = Beginning::now();
+        let began = self.shared.begin();
         let survey = self.propagation.survey(carrier);
         let existing = survey.as_ref().and_then(|survey| survey.existing().cloned());
         let is_written = survey.as_ref().is_some_and(|survey| survey.is_open());
         let links = || existing.map(Link::with_context).into_iter().collect();
         let operation = Operation::send(is_written);
-        let live = Live::start(&self.shared, operation, destination, began, &parent, links, details);
+        let (context, live) =
+            Live::start(&self.shared, operation, destination, began, &parent, links, details);
         let injection = match survey {
-            Some(survey) => self.propagation.inject_surveyed(survey, &live.context, carrier),
+            Some(survey) => self.propagation.inject_surveyed(survey, &context, carrier),
             None => Injection::default(),
         };
-        Sending { carried: carried(&injection, &live.context), injection, parent, live: Some(live) }
+        Sending { carried: carried(&injection, &context), injection, context, live }
     }
 }
 
@@ -68,14 +69,14 @@ impl Instrumentation {
 pub struct Sending {
     carried: Option<SpanContext>,
     injection: Injection,
-    parent: Context,
+    context: Context,
     live: Option<Live>,
 }
 
 impl Sending {
     /// The context with the span of this message in it, or the sender's own where there is none.
     pub fn context(&self) -> Context {
-        self.live.as_ref().map_or(&self.parent, |live| &live.context).clone()
+        self.context.clone()
     }
 
     /// The span that the message carries; `None` where it carries none.

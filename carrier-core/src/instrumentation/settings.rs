@@ -54,6 +54,8 @@ pub(super) struct Shared {
     pub(super) instruments: Option<Instruments>,
     /// Of every span and metric: the system, and the server where it is known.
     pub(super) common: Vec<KeyValue>,
+    /// What names spans that are for no destination in particular: `server.address:server.port`.
+    pub(super) server_name: Option<String>,
     pub(super) consumer_group: Option<KeyValue>,
     pub(super) client_id: Option<StringValue>,
     pub(super) ambient: Ambient,
@@ -71,6 +73,16 @@ impl Instrumentation {
     /// The same with another [`Propagation`], for a source or destination that is not like the others.
     pub fn with_propagation(&self, propagation: Propagation) -> Self {
         Self { propagation, ..self.clone() }
+    }
+
+    /// Whether metrics are recorded.
+    pub fn has_metrics(&self) -> bool {
+        self.shared.instruments.is_some()
+    }
+
+    /// Whether the relation asks what is known of a message: where it does not, nobody has to find out.
+    pub fn has_rule(&self) -> bool {
+        matches!(self.relation, Relation::Rule(_))
     }
 
     /// Whether settlements have spans.
@@ -240,6 +252,10 @@ impl Builder {
             Instruments::new(&meter)
         });
         let mut common = vec![KeyValue::new(attribute::MESSAGING_SYSTEM, self.system)];
+        let server_name = self.server.as_ref().map(|(address, port)| match port {
+            Some(port) => format!("{address}:{port}"),
+            None => address.to_string(),
+        });
         if let Some((address, port)) = self.server {
             common.push(KeyValue::new(attribute::SERVER_ADDRESS, shared(address)));
             common.extend(port.map(|port| KeyValue::new(attribute::SERVER_PORT, i64::from(port))));
@@ -250,6 +266,7 @@ impl Builder {
                 tracer,
                 instruments,
                 common,
+                server_name,
                 consumer_group: group
                     .map(|name| KeyValue::new(attribute::MESSAGING_CONSUMER_GROUP_NAME, name)),
                 client_id: self.client_id.map(shared),

@@ -3,7 +3,7 @@
 use opentelemetry::Context;
 use opentelemetry::trace::Link;
 
-use super::live::{Beginning, Live, Operation};
+use super::live::{Live, Operation};
 use super::{Destination, Details, Failure, Instrumentation};
 use crate::TextMapReader;
 
@@ -40,10 +40,11 @@ impl Instrumentation {
     ) -> Settling {
         let current = Context::current();
         let is_wanted = self.shared.settle_spans && !current.is_telemetry_suppressed();
-        Settling::new(is_wanted.then(|| {
-            let (operation, began) = (Operation::settle(operation), Beginning::now());
+        let live = is_wanted.then(|| {
+            let (operation, began) = (Operation::settle(operation), self.shared.begin());
             Live::start(&self.shared, operation, destination(), began, &current, links, details)
-        }))
+        });
+        Settling::new(live.and_then(|(_, live)| live))
     }
 }
 

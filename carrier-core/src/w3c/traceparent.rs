@@ -4,7 +4,7 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState}
 
 use super::hex;
 use crate::Reason;
-use crate::read::trim;
+use crate::lists::trim;
 
 /// The length of version 00, and the least length of a higher one.
 const LENGTH: usize = 55;
@@ -93,7 +93,7 @@ impl TraceParent {
     }
 }
 
-/// Text whose UTF-8 is checked in whole words: 36 instructions and not 95.
+/// Text whose UTF-8 is checked in whole words: 67 instructions and not 95.
 #[repr(align(16))]
 struct Aligned([u8; 64]);
 

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use opentelemetry::trace::TraceState;
 
+use crate::lists::{self, cut, trim_text};
 use crate::names::TRACESTATE;
-use crate::read::{self, Single, beside, cut, joined, trim_text};
+use crate::read::{Single, beside, joined};
 use crate::{Reason, Status, TextMapReader};
 
 const MAX_MEMBERS: usize = 32;
@@ -126,23 +127,33 @@ fn push(text: &mut String, parts: &[&str]) {
 }
 
 fn members(text: &str) -> impl Iterator<Item = &str> {
-    read::members(text).map(trim_text).filter(|member| !member.is_empty())
+    lists::members(text).map(trim_text).filter(|member| !member.is_empty())
 }
 
 fn is_member(member: &str) -> bool {
     cut(member, b'=').is_some_and(|(key, value)| is_key(key) && is_value(value))
 }
 
-// Without a way out of the loops they run on many bytes at once.
 fn is_key(key: &str) -> bool {
-    let lower_or_digit = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let valid = |byte: u8| lower_or_digit(byte) || matches!(byte, b'_' | b'*' | b'/' | b'@' | b'-');
     (1..=256).contains(&key.len())
-        && key.bytes().next().is_some_and(lower_or_digit)
-        && key.bytes().fold(true, |all, byte| all & valid(byte))
+        && key.bytes().next().is_some_and(|first| first.is_ascii_lowercase() || first.is_ascii_digit())
+        && key.bytes().all(|byte| KEY[usize::from(byte)])
 }
 
+/// Which bytes a key may hold: asked for every byte of every key, so a table.
+const KEY: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        let is_other = matches!(byte, b'_' | b'*' | b'/' | b'@' | b'-');
+        table[byte as usize] = byte.is_ascii_lowercase() || byte.is_ascii_digit() || is_other;
+        byte += 1;
+    }
+    table
+};
+
 fn is_value(value: &str) -> bool {
+    // Without a way out of the loop it runs on many bytes at once.
     let valid = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b',') & (byte != b'=');
     (1..=256).contains(&value.len())
         && !value.ends_with(' ')

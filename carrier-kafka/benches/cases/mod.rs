@@ -2,13 +2,16 @@
 #![allow(dead_code, unreachable_pub, reason = "each program that measures takes a part of it")]
 #![allow(clippy::unwrap_used, reason = "a program for developers")]
 
+#[cfg(feature = "instrumentation")]
+pub mod instrumented;
+
 use std::collections::HashMap;
 use std::{ptr, slice};
 
 use carrier_core::{Propagation, w3c};
 use carrier_kafka::{extract, extract_with, inject, inject_with};
 use carrier_measure::{
-    BAGGAGE, Meter, PARENT, Row, STATE, Time, context, extract_all, full_context, register, register_nothing,
+    BAGGAGE, Meter, PARENT, Row, STATE, context, extract_all, full_context, register, register_nothing,
 };
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -26,31 +29,35 @@ pub fn all(meter: &mut impl Meter) {
     extract_from(meter, "kafka: extract, 1 header", 0);
     extract_from(meter, "kafka: extract, 20 headers", 19);
     extract_state_and_baggage(meter);
+    #[cfg(feature = "instrumentation")]
+    instrumented::all(meter);
 }
 
 /// The same with more in a message.
 pub fn growth(meter: &mut impl Meter) {
-    inject_into(meter, "kafka: inject, 20 headers", 20);
+    for count in [20, 100] {
+        inject_into(meter, &format!("kafka: inject, {count} headers"), count);
+    }
     for count in [100, 1_000] {
         extract_from(meter, &format!("kafka: extract, {count} headers"), count - 1);
     }
 }
 
 /// The same on several threads at once.
-pub fn threads(time: &mut Time) {
+pub fn threads(meter: &mut impl Meter) {
     let (cx, own) = (context(), own());
     let received = received(9);
     // Nothing in it can be shared between threads but what is read through a reference.
     let received = Shared(received);
     register(w3c());
-    time.threads("kafka: inject, threads", "registered", || {
+    meter.threads("kafka: inject, threads", "registered", || {
         drop(injected(|headers| drop(inject(&cx, headers))))
     });
-    time.threads("kafka: inject, threads", "own", || {
+    meter.threads("kafka: inject, threads", "own", || {
         drop(injected(|headers| drop(inject_with(&own, &cx, headers))))
     });
-    time.threads("kafka: extract, threads", "registered", || drop(extract(received.headers())));
-    time.threads("kafka: extract, threads", "own", || drop(extract_with(&own, received.headers())));
+    meter.threads("kafka: extract, threads", "registered", || drop(extract(received.headers())));
+    meter.threads("kafka: extract, threads", "own", || drop(extract_with(&own, received.headers())));
     register_nothing();
 }
 
@@ -168,9 +175,9 @@ fn extract_from(meter: &mut impl Meter, row: &str, others: usize) {
         carrier_measure::extract(look_up(message.as_borrowed(), c"traceparent")?)
     });
     let row = row.and("own", make, |message| extract_with(&own, message));
-    let row = row.and("default", make, |message| extract(message));
+    let row = row.and("default", make, extract);
     register(w3c());
-    let row = row.and("registered", make, |message| extract(message));
+    let row = row.and("registered", make, extract);
     register_nothing();
     let row = row.and("stock", make, |message| stock.extract_with_context(&Context::new(), &Loop(message)));
     row.and("hash map", make, |message| {
@@ -195,7 +202,7 @@ fn extract_state_and_baggage(meter: &mut impl Meter) {
     });
     let row = row.and("own", make, |message| extract_with(&own, message));
     register(w3c());
-    row.and("registered", make, |message| extract(message));
+    row.and("registered", make, extract);
     register_nothing();
 }
 

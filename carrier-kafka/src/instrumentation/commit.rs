@@ -17,7 +17,8 @@ impl Instrumentation {
     /// As [`Consumer::commit_message`], with a span where [`settle_spans`](super::Builder::settle_spans) are wanted.
     ///
     /// The span is a child of the current one, and links to the message's sender. With [`CommitMode::Async`] it ends when
-    /// the call returns: the outcome is told to the consumer's context only, in rdkafka's `commit_callback`.
+    /// the call returns: the outcome is told to the consumer's context only, in rdkafka's `commit_callback`. With
+    /// [`CommitMode::Sync`] the call blocks, as rdkafka's does: in a future it belongs into `tokio::task::block_in_place`.
     ///
     /// # Errors
     ///
@@ -33,7 +34,7 @@ impl Instrumentation {
     /// async fn consume(consumer: &StreamConsumer) -> KafkaResult<()> {
     ///     let kafka = Instrumentation::builder().settle_spans(true).build();
     ///     let message = kafka.process(consumer.recv().await?);
-    ///     message.run(async { kafka.commit_message(consumer, &message, CommitMode::Sync) }).await
+    ///     message.run(async { kafka.commit_message(consumer, &message, CommitMode::Async) }).await
     /// }
     /// ```
     pub fn commit_message<T, C>(

@@ -6,12 +6,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// What the programs read: a test says it all itself.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 10] = [
     "AMQP_URL",
     "KAFKA_BROKERS",
     "CARRIER_DEMO_WITHOUT_AMQP",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_PROPAGATORS",
     "HTTP_PROXY",

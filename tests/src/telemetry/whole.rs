@@ -70,6 +70,29 @@ impl Whole {
         Self { parent: Some(parent), ..self }
     }
 
+    /// The same span of another kind.
+    pub fn of_kind(self, kind: SpanKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The same span with another value of an attribute that it has.
+    ///
+    /// # Panics
+    ///
+    /// Where it has none.
+    pub fn but(mut self, key: &str, value: impl Into<Value>) -> Self {
+        match self.attributes.iter_mut().find(|(name, _)| name == key) {
+            Some((_, old)) => *old = value.into(),
+            None => panic!("{} has no attribute {key}", self.name),
+        }
+        self
+    }
+
+    /// The same span without its links, where they are too many to write down.
+    pub fn without_links(self) -> Self {
+        Self { links: Vec::new(), ..self }
+    }
+
     /// It has one more link, behind the others.
     pub fn linked<'a>(
         mut self,
@@ -118,6 +141,15 @@ impl From<&SpanData> for Whole {
 }
 
 impl Recorder {
+    /// Returns the spans that have ended so far, to be compared whole.
+    ///
+    /// # Panics
+    ///
+    /// As [`spans`](Self::spans).
+    pub fn wholes(&self) -> Vec<Whole> {
+        self.spans().iter().map(Whole::from).collect()
+    }
+
     /// Returns the one ended span with this name, to be compared whole.
     ///
     /// # Panics

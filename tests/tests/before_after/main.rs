@@ -75,18 +75,18 @@ async fn what_worked_before_works_after_and_in_the_senders_trace() {
     opentelemetry::global::set_tracer_provider(recorder.provider().clone());
     opentelemetry::global::set_text_map_propagator(carrier_core::w3c());
 
-    let (rabbitmq, queue) = (rabbitmq().await, unique_name("orders"));
+    let (rabbitmq, queues) = (rabbitmq().await, [unique_name("before"), unique_name("after")]);
     let channel = rabbitmq.channel().await;
-    let durable = QueueDeclareOptions { durable: true, auto_delete: true, ..Default::default() };
-    channel.queue_declare(queue.as_str().into(), durable, FieldTable::default()).await.unwrap();
+    for queue in &queues {
+        let options = QueueDeclareOptions { durable: true, auto_delete: true, ..Default::default() };
+        channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await.unwrap();
+    }
     let (told, mut worked) = unbounded_channel();
     let told = Worked(told);
-    let before = until_worked(lapin_before::run(rabbitmq.url(), &queue, &told), &mut worked).await;
+    let before = until_worked(lapin_before::run(rabbitmq.url(), &queues[0], &told), &mut worked).await;
     assert!(!before.has_active_span());
-    // The queue went with its consumer.
-    channel.queue_declare(queue.as_str().into(), durable, FieldTable::default()).await.unwrap();
-    let after = until_worked(lapin_after::run(rabbitmq.url(), &queue, &told), &mut worked).await;
-    let sent = recorder.span(&format!("send {queue}"));
+    let after = until_worked(lapin_after::run(rabbitmq.url(), &queues[1], &told), &mut worked).await;
+    let sent = recorder.span(&format!("send {}", queues[1]));
     assert_eq!(after.span().span_context().trace_id(), sent.span_context.trace_id());
 
     let (kafka, topics) = (kafka().await, [unique_name("before"), unique_name("after")]);

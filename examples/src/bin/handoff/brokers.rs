@@ -1,13 +1,13 @@
 //! Kafka and RabbitMQ: the ones that run already, or ones for this program alone.
 
-use std::any::Any;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use carrier_examples::{connect, variable, without_password};
+use carrier_examples::{connect, rabbitmq, variable, without_password};
 use carrier_tests::unique_name;
 use lapin::options::{BasicConsumeOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
+use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, Consumer};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -17,11 +17,17 @@ use rdkafka::producer::{DefaultProducerContext, FutureProducer, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::task;
 
+use crate::hops::PACKING;
+
 /// How long a broker may take to answer before it counts as absent.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// What the names of this program's topics and queues begin with: each run has its own.
+pub(crate) const TOPIC: &str = "carrier-handoff-orders";
+pub(crate) const QUEUE: &str = "carrier-handoff-parcels";
+
 pub(crate) struct Kafka {
-    config: ClientConfig,
+    pub(crate) config: ClientConfig,
     /// What the picture says about it.
     pub(crate) description: String,
     pub(crate) producer: FutureProducer,
@@ -33,7 +39,7 @@ pub(crate) struct Kafka {
 impl Kafka {
     /// Connects to `KAFKA_BROKERS`, or starts librdkafka's broker for tests, and creates a topic of its own.
     pub(crate) async fn find() -> anyhow::Result<Self> {
-        let topic = unique_name("carrier-handoff-orders");
+        let topic = unique_name(TOPIC);
         let given = variable("KAFKA_BROKERS");
         let (brokers, mock) = match &given {
             Some(brokers) => (brokers.clone(), None),
@@ -70,15 +76,21 @@ impl Kafka {
         Ok(kafka)
     }
 
-    /// Returns a consumer of the topic from its beginning.
-    pub(crate) fn consumer(&self) -> anyhow::Result<StreamConsumer> {
+    /// Returns the configuration of the consumer.
+    pub(crate) fn consumer_config(&self) -> ClientConfig {
         let mut config = self.config.clone();
         if self.mock.is_some() {
             // Kafka answers a fetch as soon as there is a message, the mock only at the end of this time.
             config.set("fetch.wait.max.ms", "5");
         }
-        // librdkafka wants a group even where none is joined.
-        let consumer: StreamConsumer = config.set("group.id", &self.topic).create()?;
+        // librdkafka wants a group even where none is joined. Others may have one of this name: nothing is committed.
+        config.set("group.id", PACKING).set("enable.auto.commit", "false");
+        config
+    }
+
+    /// Returns a consumer of the topic from its beginning.
+    pub(crate) fn consumer(&self) -> anyhow::Result<StreamConsumer> {
+        let consumer: StreamConsumer = self.consumer_config().create()?;
         // A worker would subscribe. That takes a new group three seconds, and this one is alone.
         let mut partitions = TopicPartitionList::new();
         // The topic is new. `Offset::Beginning` would ask for the offset, half a second after the leader is known.
@@ -109,6 +121,7 @@ fn options() -> AdminOptions {
 /// A connection for each of the two services: they share nothing but the broker.
 pub(crate) struct RabbitMq {
     pub(crate) description: String,
+    pub(crate) uri: AMQPUri,
     publisher: Connection,
     receiver: Connection,
     pub(crate) queue: String,
@@ -117,13 +130,12 @@ pub(crate) struct RabbitMq {
 impl RabbitMq {
     /// Connects to `AMQP_URL`, or starts a container that goes away with this program.
     pub(crate) async fn find() -> anyhow::Result<Self> {
-        let url = match variable("AMQP_URL") {
-            Some(url) => url,
-            None => container_url().await?,
-        };
+        let otherwise = "set AMQP_URL to a RabbitMQ that runs, or CARRIER_DEMO_WITHOUT_AMQP=1 to go without";
+        let url = rabbitmq::url(otherwise).await?;
         let shown = without_password(&url);
         let (publisher, receiver) = (connect(&url).await?, connect(&url).await?);
-        Ok(Self { description: shown, publisher, receiver, queue: unique_name("carrier-handoff-parcels") })
+        let uri = rabbitmq::address(&url)?;
+        Ok(Self { description: shown, uri, publisher, receiver, queue: unique_name(QUEUE) })
     }
 
     /// Returns a channel that waits for the broker's word on each message.
@@ -142,27 +154,4 @@ impl RabbitMq {
         let options = BasicConsumeOptions::default();
         Ok(channel.basic_consume(queue.into(), "".into(), options, none).await?)
     }
-}
-
-async fn container_url() -> anyhow::Result<String> {
-    // The harness is made for tests and panics where there is no container; a program says it in a line.
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let started = task::spawn(carrier_tests::rabbitmq()).await;
-    std::panic::set_hook(hook);
-    match started {
-        Ok(rabbitmq) => Ok(rabbitmq.url().to_owned()),
-        Err(error) => {
-            let why = error.try_into_panic().ok().and_then(first_line);
-            Err(anyhow!(
-                "{}; set AMQP_URL to a RabbitMQ that runs, or CARRIER_DEMO_WITHOUT_AMQP=1 to go without",
-                why.unwrap_or_else(|| "could not start RabbitMQ".to_owned())
-            ))
-        }
-    }
-}
-
-fn first_line(panic: Box<dyn Any + Send>) -> Option<String> {
-    let text = panic.downcast_ref::<String>()?;
-    text.lines().next().map(str::to_owned)
 }

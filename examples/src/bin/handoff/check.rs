@@ -1,4 +1,4 @@
-//! Whether it is one trace, and which link is broken where it is not.
+//! Whether it is one trace, and which hop is broken where it is not.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,8 @@ use crate::service::Step;
 
 /// What a whole trace comes to.
 pub(crate) struct Whole {
-    pub(crate) trace_id: String,
+    /// More than one where a hop is to be linked.
+    pub(crate) trace_ids: BTreeSet<String>,
     pub(crate) spans: usize,
     pub(crate) services: usize,
 }
@@ -20,27 +21,25 @@ pub(crate) struct Fault {
     pub(crate) what: String,
 }
 
-/// Follows the order over each hop; an error has each link that is broken.
-pub(crate) fn check(steps: &[Step], way: &[&Hop]) -> Result<Whole, Vec<Fault>> {
-    let mut broken: Vec<Fault> = way.iter().filter_map(|hop| fault(steps, hop)).collect();
+/// Follows the order over each hop, of which one may be linked; an error has each that is broken.
+pub(crate) fn check(steps: &[Step], way: &[&Hop], linked: Option<&Hop>) -> Result<Whole, Vec<Fault>> {
+    let mut broken: Vec<Fault> = way.iter().filter_map(|hop| fault(steps, hop, linked)).collect();
     let traces: BTreeSet<String> = steps.iter().map(trace_id).collect();
     let roots = steps.iter().filter(|step| step.span.parent_span_id == SpanId::INVALID);
     let roots = roots.count();
+    let expected = 1 + usize::from(linked.is_some());
     // No hop is to blame: a service has lost its own way.
-    if broken.is_empty() && (traces.len() != 1 || roots != 1) {
+    if broken.is_empty() && (traces.len() != expected || roots != expected) {
         broken.push(Fault {
             link: "a service".to_owned(),
             what: format!("{} trace ids and {roots} spans without a parent", traces.len()),
         });
     }
-    match traces.into_iter().next() {
-        Some(trace_id) if broken.is_empty() => Ok(Whole {
-            trace_id,
-            spans: steps.len(),
-            services: steps.iter().map(|step| step.service).collect::<BTreeSet<_>>().len(),
-        }),
-        _ => Err(broken),
+    if !broken.is_empty() {
+        return Err(broken);
     }
+    let services: BTreeSet<&str> = steps.iter().map(|step| step.service).collect();
+    Ok(Whole { trace_ids: traces, spans: steps.len(), services: services.len() })
 }
 
 /// Returns the span at one end of a hop.
@@ -52,10 +51,21 @@ pub(crate) fn trace_id(step: &Step) -> String {
     step.span.span_context.trace_id().to_string()
 }
 
-fn fault(steps: &[Step], hop: &Hop) -> Option<Fault> {
+/// Whether a span links to another.
+pub(crate) fn links_to(step: &Step, other: &Step) -> bool {
+    let mut linked = step.span.links.iter();
+    linked.any(|link| link.span_context.span_id() == other.span.span_context.span_id())
+}
+
+fn fault(steps: &[Step], hop: &Hop, linked: Option<&Hop>) -> Option<Fault> {
     let what = match (at(steps, &hop.from), at(steps, &hop.to)) {
         (None, _) => format!("there is no span `{}`", hop.from.span),
         (_, None) => format!("there is no span `{}`", hop.to.span),
+        (Some(from), Some(to)) if linked == Some(hop) => match links_to(to, from) {
+            true if to.span.parent_span_id == SpanId::INVALID => return None,
+            true => format!("`{}` is in no trace of its own", hop.to.span),
+            false => format!("`{}` has no link to `{}`", hop.to.span, hop.from.span),
+        },
         (Some(_), Some(to)) if to.span.parent_span_id == SpanId::INVALID => {
             format!("`{}` has no parent", hop.to.span)
         }

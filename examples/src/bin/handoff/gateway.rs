@@ -10,10 +10,11 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use opentelemetry::Context;
+use carrier_kafka::instrumentation::FutureProducer;
+use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::{SpanKind, TraceContextExt as _};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::FutureRecord;
 use tokio::net::TcpListener;
 use tokio::time;
 
@@ -43,17 +44,15 @@ impl Gateway {
         Ok(address)
     }
 
-    async fn send(&self, cx: &Context, order: &str) -> anyhow::Result<()> {
-        let sending = self.service.begin("send orders", SpanKind::Producer, cx);
+    async fn send(&self, order: &str) -> anyhow::Result<()> {
+        time::sleep(WORK).await;
         let headers = OwnedHeaders::new().insert(Header { key: "content-type", value: Some("text/plain") });
         let mut record = FutureRecord::to(&self.topic).key("order-17").payload(order).headers(headers);
-        carrier_kafka::inject(&sending, &mut record);
         if self.demo.loses(&KAFKA) {
             record.headers = None;
         }
         let sent = self.producer.send(record, LIMIT).await;
         sent.map_err(|(error, _)| error).context("Kafka did not take the order")?;
-        sending.span().end();
         Ok(())
     }
 }
@@ -66,8 +65,7 @@ async fn order(
     gateway.demo.saw(&HTTP, &headers);
     let parent = carrier_core::http::extract(&headers);
     let serving = gateway.service.begin("POST /orders", SpanKind::Server, &parent);
-    time::sleep(WORK).await;
-    let sent = gateway.send(&serving, &order).await;
+    let sent = gateway.send(&order).with_context(serving.clone()).await;
     serving.span().end();
     match sent {
         Ok(()) => (StatusCode::ACCEPTED, String::new()),

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use carrier_core::{FieldValue, TextMapReader};
+use carrier_core::instrumentation::Relation;
+use carrier_core::{FieldValue, Propagation, TextMapReader};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// One handover between two services.
@@ -61,10 +62,11 @@ pub(crate) struct Arrived {
     pub(crate) headers: Vec<(String, String)>,
 }
 
-/// What each service gets for the sake of the demonstration: it tells which headers came, and loses some on request.
+/// What each service gets for the sake of the demonstration: it tells which headers came, and what was asked for.
 #[derive(Clone)]
 pub(crate) struct Demo {
     pub(crate) lost: Option<&'static Hop>,
+    pub(crate) linked: Option<&'static Hop>,
     pub(crate) arrived: Arc<UnboundedSender<Arrived>>,
 }
 
@@ -72,6 +74,16 @@ impl Demo {
     /// Whether `--break` asks this hop to lose its headers.
     pub(crate) fn loses(&self, hop: &'static Hop) -> bool {
         self.lost == Some(hop)
+    }
+
+    /// What the sender of this hop writes into its message: what the application does, or nothing.
+    pub(crate) fn propagation(&self, hop: &'static Hop) -> Propagation {
+        if self.loses(hop) { Propagation::off() } else { Propagation::new() }
+    }
+
+    /// What the sender's span is to the receiver's: `--link` asks for a trace of its own.
+    pub(crate) fn relation(&self, hop: &'static Hop) -> Relation {
+        if self.linked == Some(hop) { Relation::Link } else { Relation::Parent }
     }
 
     /// Keeps the headers for the picture, whatever they came in.

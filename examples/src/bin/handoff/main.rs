@@ -1,12 +1,16 @@
 //! An order on its way over HTTP, Kafka and RabbitMQ, through four services: one trace, and nothing but headers
 //! connects them.
 //!
-//! The set-up is one line, in `main`. After it, a service that hands something over has one more line (`inject`), and
-//! one that picks it up has another (`extract`): see `shop.rs`, `gateway.rs`, `packing.rs` and `shipping.rs`.
+//! The set-up is one line, in `main`. Over HTTP, a service that hands something over has one more line (`inject`), and
+//! one that picks it up has another (`extract`): see `shop.rs` and `gateway.rs`. Kafka and RabbitMQ are instrumented:
+//! `service.rs` says how, producer and channel do the rest, and a worker has one line (`process`): see `gateway.rs`,
+//! `packing.rs` and `shipping.rs`.
 #![allow(clippy::print_stderr, reason = "a program says in the terminal why it ends")]
 
+mod baggage;
 mod brokers;
 mod check;
+mod export;
 mod gateway;
 mod hops;
 mod options;
@@ -23,14 +27,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use carrier_examples::{one_line, without_password};
+use carrier_examples::one_line;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::{task, time};
 
 use crate::brokers::{Kafka, RabbitMq};
 use crate::gateway::Gateway;
-use crate::hops::{Arrived, Demo, GATEWAY, PACKING, SHIPPING, SHOP};
+use crate::hops::{AMQP, Arrived, Demo, GATEWAY, KAFKA, PACKING, SHIPPING, SHOP};
 use crate::options::Options;
 use crate::packing::Packing;
 use crate::screen::Screen;
@@ -88,11 +92,8 @@ async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     picture::brokers(&screen, &kafka.description, amqp);
     picture::waterfall(&screen, &steps, way);
     picture::headers(&screen, &steps, &arrived);
-    let sent = match carrier_examples::otlp_endpoint() {
-        Some(endpoint) => export(&screen, services, &without_password(&endpoint)).await,
-        None => true,
-    };
-    let whole = picture::verdict(&screen, check::check(&steps, way), way);
+    let sent = export::export(&screen, services).await;
+    let whole = picture::verdict(&screen, check::check(&steps, way, options.linked), way);
     Ok(match (whole, sent) {
         (false, _) => ExitCode::from(BROKEN),
         (true, false) => ExitCode::from(FAILED),
@@ -108,29 +109,32 @@ async fn hand_over(
     options: &Options,
 ) -> anyhow::Result<Vec<Arrived>> {
     let (sender, mut arrived) = unbounded_channel();
-    let demo = Demo { lost: options.lost, arrived: Arc::new(sender) };
+    let demo = Demo { lost: options.lost, linked: options.linked, arrived: Arc::new(sender) };
 
     let mut workers = task::JoinSet::new();
     let mut next = None;
     if let Some(rabbitmq) = rabbitmq {
         let shipping = Shipping {
-            service: shipping.clone(),
+            amqp: shipping.amqp(&rabbitmq.uri).relation(demo.relation(&AMQP)).build(),
             consumer: rabbitmq.consumer().await.context("RabbitMQ gave no queue")?,
+            queue: rabbitmq.queue.clone(),
             demo: demo.clone(),
         };
         workers.spawn(shipping.work());
-        next = Some((rabbitmq.publisher().await?, rabbitmq.queue.clone()));
+        let amqp = packing.amqp(&rabbitmq.uri).propagation(demo.propagation(&AMQP)).build();
+        next = Some((amqp.channel(rabbitmq.publisher().await?), rabbitmq.queue.clone()));
     }
     let packing = Packing {
-        service: packing.clone(),
+        kafka: packing.kafka(&kafka.consumer_config()).relation(demo.relation(&KAFKA)).build(),
         consumer: kafka.consumer().context("Kafka gave no consumer")?,
         next,
         demo: demo.clone(),
     };
     workers.spawn(packing.work());
+    let instrumented = gateway.kafka(&kafka.config).propagation(demo.propagation(&KAFKA)).build();
     let gateway = Gateway {
         service: gateway.clone(),
-        producer: kafka.producer.clone(),
+        producer: instrumented.future_producer(kafka.producer.clone()),
         topic: kafka.topic.clone(),
         demo: demo.clone(),
     };
@@ -141,16 +145,4 @@ async fn hand_over(
         done.context("a service ended early")??;
     }
     Ok(std::iter::from_fn(|| arrived.try_recv().ok()).collect())
-}
-
-/// Sends each service's spans under its own name, and says what became of them.
-async fn export(screen: &Screen, services: [Service; 4], address: &str) -> bool {
-    // The exporter's HTTP client blocks.
-    let exported = task::spawn_blocking(move || {
-        let sent = services.iter().map(|service| service.export());
-        sent.sum::<anyhow::Result<usize>>()
-    });
-    let result = exported.await.unwrap_or_else(|error| Err(error.into()));
-    picture::exported(screen, address, &result);
-    result.is_ok()
 }

@@ -3,18 +3,15 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use carrier_amqp::instrumentation::Channel;
+use carrier_kafka::ExtractFrom as _;
+use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel};
-use opentelemetry::Context;
-use opentelemetry::trace::{SpanKind, TraceContextExt as _};
 use rdkafka::consumer::StreamConsumer;
 use tokio::time;
 
-use carrier_kafka::ExtractFrom as _;
-
 use crate::hops::{AMQP, Demo, KAFKA};
-use crate::service::Service;
 
 /// The worker still has another order in its hands, so this one waits.
 const BUSY: Duration = Duration::from_millis(45);
@@ -23,7 +20,7 @@ const BUSY: Duration = Duration::from_millis(45);
 const WORK: Duration = Duration::from_millis(35);
 
 pub(crate) struct Packing {
-    pub(crate) service: Service,
+    pub(crate) kafka: carrier_kafka::Instrumentation,
     pub(crate) consumer: StreamConsumer,
     /// The queue behind it and the channel to it; without one the order's way ends here.
     pub(crate) next: Option<(Channel, String)>,
@@ -36,22 +33,23 @@ impl Packing {
         time::sleep(BUSY).await;
 
         self.demo.saw(&KAFKA, &order.reader());
-        let parent = carrier_kafka::extract(&order);
-        let packing = self.service.begin("process orders", SpanKind::Consumer, &parent);
-        time::sleep(WORK).await;
-        if let Some((channel, queue)) = &self.next {
-            self.send(&packing, channel, queue).await?;
-        }
-        packing.span().end();
-        Ok(())
+        let order = self.kafka.process(order);
+        order.run(self.pack()).await
     }
 
-    async fn send(&self, cx: &Context, channel: &Channel, queue: &str) -> anyhow::Result<()> {
-        let sending = self.service.begin("send parcels", SpanKind::Producer, cx);
+    async fn pack(&self) -> anyhow::Result<()> {
+        time::sleep(WORK).await;
+        match &self.next {
+            Some((channel, queue)) => self.send(channel, queue).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn send(&self, channel: &Channel, queue: &str) -> anyhow::Result<()> {
         let mut headers = FieldTable::default();
         headers.insert("fragile".into(), AMQPValue::LongString("yes".into()));
+        // No `timestamp`: AMQP's has whole seconds, so a wait of milliseconds would look like up to one.
         let mut properties = BasicProperties::default().with_headers(headers);
-        carrier_amqp::inject(&sending, &mut properties);
         if self.demo.loses(&AMQP) {
             properties = BasicProperties::default();
         }
@@ -60,7 +58,6 @@ impl Packing {
             channel.basic_publish("".into(), queue.into(), options, b"a parcel", properties).await;
         let confirm = async { published?.await };
         confirm.await.context("RabbitMQ did not take the parcel")?;
-        sending.span().end();
         Ok(())
     }
 }

@@ -1,13 +1,16 @@
 //! What is printed: the spans as a waterfall, the headers of each hop, and the verdict.
 
-use carrier_examples::one_line;
+use std::time::{Duration, SystemTime};
+
+use carrier_core::instrumentation::attribute::QUEUE_DURATION;
+use opentelemetry::Value;
 use opentelemetry::trace::SpanId;
 
-use crate::check::{Fault, Whole, at, trace_id};
+use crate::check::{Fault, Whole, at, links_to, trace_id};
 use crate::hops::{Arrived, Hop};
 use crate::screen::{Colour, Screen, say};
 use crate::service::Step;
-use crate::waterfall::{Row, draw};
+use crate::waterfall::{Kind, Row, draw};
 
 pub(crate) fn brokers(screen: &Screen, kafka: &str, rabbitmq: Option<&str>) {
     say!();
@@ -43,6 +46,7 @@ fn parent<'a>(steps: &'a [Step], child: &Step) -> Option<&'a Step> {
 }
 
 fn add_rows(rows: &mut Vec<Row>, steps: &[Step], way: &[&'static Hop], step: &Step, depth: usize) {
+    let linked = parent(steps, step).is_some_and(|parent| links_to(step, parent));
     rows.push(Row {
         owner: step.service,
         colour: Colour::Of(step.service),
@@ -50,8 +54,9 @@ fn add_rows(rows: &mut Vec<Row>, steps: &[Step], way: &[&'static Hop], step: &St
         depth,
         from: step.span.start_time,
         to: step.span.end_time,
-        waits: false,
+        kind: if linked { Kind::Linked } else { Kind::Span },
     });
+    rows.extend(links(steps, step, depth + 1));
     rows.extend(way.iter().filter_map(|hop| waiting(steps, hop, step, depth + 1)));
     let id = step.span.span_context.span_id();
     let mut children: Vec<&Step> = steps.iter().filter(|child| child.span.parent_span_id == id).collect();
@@ -59,6 +64,22 @@ fn add_rows(rows: &mut Vec<Row>, steps: &[Step], way: &[&'static Hop], step: &St
     for child in children {
         add_rows(rows, steps, way, child, depth + 1);
     }
+}
+
+/// The spans that a span links to and that are not its parent.
+fn links(steps: &[Step], step: &Step, depth: usize) -> impl Iterator<Item = Row> {
+    let others = steps.iter().filter(move |other| {
+        links_to(step, other) && other.span.span_context.span_id() != step.span.parent_span_id
+    });
+    others.map(move |other| Row {
+        owner: other.service,
+        colour: Colour::Of(other.service),
+        label: format!("links to {}", other.span.name),
+        depth,
+        from: step.span.start_time,
+        to: step.span.start_time,
+        kind: Kind::Link,
+    })
 }
 
 /// The time between publishing and picking up, which is no span of anybody's.
@@ -71,10 +92,18 @@ fn waiting(steps: &[Step], hop: &'static Hop, step: &Step, depth: usize) -> Opti
         colour: Colour::Faint,
         label: format!("waits in {queue}"),
         depth,
-        from: step.span.start_time,
+        // RabbitMQ stamps no message unless it is set up to, and then the publisher's clock is all there is.
+        from: sent_at(receiver).unwrap_or(step.span.start_time),
         to: receiver.span.start_time,
-        waits: true,
+        kind: Kind::Waits,
     })
+}
+
+/// When the message that a span is about was sent, where it carried a timestamp.
+fn sent_at(receiver: &Step) -> Option<SystemTime> {
+    let waited = receiver.span.attributes.iter().find(|pair| pair.key.as_str() == QUEUE_DURATION)?;
+    let Value::F64(seconds) = waited.value else { return None };
+    receiver.span.start_time.checked_sub(Duration::try_from_secs_f64(seconds).ok()?)
 }
 
 /// Lists what travelled on each hop; the ids are painted as the spans they belong to.
@@ -108,28 +137,18 @@ fn paint_ids(screen: &Screen, steps: &[Step], value: &str) -> String {
     parts.collect::<Vec<_>>().join("-")
 }
 
-pub(crate) fn exported(screen: &Screen, address: &str, result: &anyhow::Result<usize>) {
-    say!();
-    match result {
-        Ok(count) => {
-            say!("  {} {count} spans sent to {address} (OTLP over HTTP)", screen.paint(Colour::Good, "✓"))
-        }
-        Err(error) => say!(
-            "  {} the spans were not taken at {address}: {}",
-            screen.paint(Colour::Bad, "✗"),
-            one_line(error)
-        ),
-    }
-}
-
 /// Says whether it is one trace, and returns it.
 pub(crate) fn verdict(screen: &Screen, checked: Result<Whole, Vec<Fault>>, way: &[&Hop]) -> bool {
     let whole = checked.is_ok();
     say!();
     match checked {
-        Ok(Whole { trace_id, spans, services }) => {
+        Ok(Whole { trace_ids, spans, services }) => {
             let hops = way.len();
-            let text = format!("✓ one trace {trace_id}: {spans} spans, {services} services, {hops} hops");
+            let what = match trace_ids.len() {
+                1 => format!("one trace {}", trace_ids.into_iter().collect::<String>()),
+                count => format!("{count} traces, joined by a link"),
+            };
+            let text = format!("✓ {what}: {spans} spans, {services} services, {hops} hops");
             say!("  {}", screen.paint(Colour::Good, &text));
         }
         Err(faults) => {

@@ -1,19 +1,25 @@
-//! A service: a name, and a tracer of its own.
+//! A service: a name, and spans and metrics of its own.
 
 use anyhow::Context as _;
-use opentelemetry::baggage::BaggageExt as _;
+use lapin::uri::AMQPUri;
+use opentelemetry::Context;
 use opentelemetry::trace::{SpanKind, TraceContextExt as _, Tracer as _, TracerProvider as _};
-use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{
-    InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData, SpanExporter as _,
-};
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData};
+use rdkafka::ClientConfig;
+
+use crate::baggage::Tenant;
+use crate::brokers::{QUEUE, TOPIC};
 
 #[derive(Clone)]
 pub(crate) struct Service {
     pub(crate) name: &'static str,
-    provider: SdkTracerProvider,
+    tracers: SdkTracerProvider,
     finished: InMemorySpanExporter,
+    meters: SdkMeterProvider,
+    measured: InMemoryMetricExporter,
 }
 
 /// A span that has ended, and whose it is.
@@ -25,25 +31,49 @@ pub(crate) struct Step {
 
 impl Service {
     pub(crate) fn new(name: &'static str) -> Self {
-        let finished = InMemorySpanExporter::default();
-        let provider = SdkTracerProvider::builder()
-            .with_resource(resource(name))
+        let resource = resource(name);
+        let (finished, measured) = (InMemorySpanExporter::default(), InMemoryMetricExporter::default());
+        let tracers = SdkTracerProvider::builder()
+            .with_resource(resource.clone())
             // Whatever OTEL_TRACES_SAMPLER says: a picture without spans would show nothing.
             .with_sampler(Sampler::AlwaysOn)
+            .with_span_processor(Tenant)
             .with_simple_exporter(finished.clone())
             .build();
-        Self { name, provider, finished }
+        let meters = SdkMeterProvider::builder()
+            .with_resource(resource)
+            .with_periodic_exporter(measured.clone())
+            .build();
+        Self { name, tracers, finished, meters, measured }
     }
 
-    /// Begins a span below `parent` and returns the context in which it is the current one.
+    /// Begins a span below `parent` and returns the context in which it is the current one: for HTTP, which has
+    /// instrumentations of its own.
     pub(crate) fn begin(&self, name: &'static str, kind: SpanKind, parent: &Context) -> Context {
-        let tracer = self.provider.tracer("handoff");
-        let mut span = tracer.span_builder(name).with_kind(kind);
-        // Baggage travels beside the span and is no part of it, so what should be seen there is copied.
-        if let Some(tenant) = parent.baggage().get("tenant") {
-            span = span.with_attributes([KeyValue::new("tenant", tenant.clone())]);
-        }
-        parent.with_span(span.start_with_context(&tracer, parent))
+        let tracer = self.tracers.tracer("handoff");
+        let span = tracer.span_builder(name).with_kind(kind).start_with_context(&tracer, parent);
+        parent.with_span(span)
+    }
+
+    /// Spans and metrics for Kafka. A service that is a program of its own has registered its providers, and leaves out
+    /// the first two lines.
+    pub(crate) fn kafka(&self, config: &ClientConfig) -> carrier_kafka::instrumentation::Builder {
+        carrier_kafka::Instrumentation::builder()
+            .tracer_provider(self.tracers.clone())
+            .meter_provider(self.meters.clone())
+            .config(config)
+            // The topic has another name in each run: this one is for the names of spans, and for metrics.
+            .destination_template(|topic| topic.starts_with(TOPIC).then(|| "orders".into()))
+    }
+
+    /// The same for RabbitMQ.
+    pub(crate) fn amqp(&self, uri: &AMQPUri) -> carrier_amqp::instrumentation::Builder {
+        carrier_amqp::Instrumentation::builder()
+            .tracer_provider(self.tracers.clone())
+            .meter_provider(self.meters.clone())
+            .uri(uri)
+            // It is sent to the default exchange, so the routing key is the queue.
+            .destination_template(|route| route.routing_key.starts_with(QUEUE).then(|| "parcels".into()))
     }
 
     /// Returns the spans that have ended.
@@ -53,17 +83,15 @@ impl Service {
         Ok(spans.into_iter().map(|span| Step { service, span }).collect())
     }
 
-    /// Sends the spans that have ended to a collector, and waits for its answer.
-    pub(crate) fn export(&self) -> anyhow::Result<usize> {
-        let spans = self.finished.get_finished_spans()?;
-        if spans.is_empty() {
-            return Ok(0);
-        }
-        let mut exporter = carrier_examples::otlp_exporter()?;
-        exporter.set_resource(&resource(self.name));
-        let count = spans.len();
-        futures::executor::block_on(exporter.export(spans))?;
-        Ok(count)
+    /// Returns what was measured; `None` where nothing was. It blocks.
+    pub(crate) fn metrics(&self) -> anyhow::Result<Option<ResourceMetrics>> {
+        self.meters.force_flush()?;
+        // Sums from the beginning on, so the last has all.
+        Ok(self.measured.get_finished_metrics()?.pop())
+    }
+
+    pub(crate) fn resource(&self) -> Resource {
+        resource(self.name)
     }
 }
 

@@ -7,11 +7,9 @@ use carrier_amqp::ExtractFrom as _;
 use futures::StreamExt as _;
 use lapin::Consumer;
 use lapin::options::BasicAckOptions;
-use opentelemetry::trace::{SpanKind, TraceContextExt as _};
 use tokio::time;
 
 use crate::hops::{AMQP, Demo};
-use crate::service::Service;
 
 /// The worker still has another parcel in its hands, so this one waits.
 const BUSY: Duration = Duration::from_millis(25);
@@ -20,8 +18,9 @@ const BUSY: Duration = Duration::from_millis(25);
 const WORK: Duration = Duration::from_millis(30);
 
 pub(crate) struct Shipping {
-    pub(crate) service: Service,
+    pub(crate) amqp: carrier_amqp::Instrumentation,
     pub(crate) consumer: Consumer,
+    pub(crate) queue: String,
     pub(crate) demo: Demo,
 }
 
@@ -32,11 +31,12 @@ impl Shipping {
         time::sleep(BUSY).await;
 
         self.demo.saw(&AMQP, &parcel.reader());
-        let parent = carrier_amqp::extract(&parcel);
-        let shipping = self.service.begin("process parcels", SpanKind::Consumer, &parent);
-        time::sleep(WORK).await;
-        parcel.ack(BasicAckOptions::default()).await?;
-        shipping.span().end();
+        let parcel = self.amqp.process(&self.queue, parcel);
+        let shipped = parcel.run(async {
+            time::sleep(WORK).await;
+            parcel.ack(BasicAckOptions::default()).await
+        });
+        shipped.await.context("RabbitMQ took no acknowledgement")?;
         Ok(())
     }
 }

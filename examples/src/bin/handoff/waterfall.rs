@@ -12,8 +12,18 @@ pub(crate) struct Row {
     pub(crate) depth: usize,
     pub(crate) from: SystemTime,
     pub(crate) to: SystemTime,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Span,
+    /// A span that also links to its parent.
+    Linked,
+    /// A link to a span elsewhere, which has no time of its own.
+    Link,
     /// Nobody works on it: it lies in a queue.
-    pub(crate) waits: bool,
+    Waits,
 }
 
 /// Where the columns are: owner, name, bar, begin and duration in milliseconds.
@@ -51,13 +61,17 @@ pub(crate) fn draw(screen: &Screen, traces: &[(String, Vec<Row>)]) {
             say!("{}", columns.line(screen, row));
         }
     }
+    if rows().any(|row| row.kind == Kind::Linked) {
+        say!("  {}", screen.paint(Colour::Faint, "╘ below the span that sent the message, and linked to it"));
+    }
 }
 
 fn name(row: &Row) -> String {
-    let branch = match (row.depth, row.waits) {
+    let branch = match (row.depth, row.kind) {
         (0, _) => "",
-        (_, true) => "┊ ",
-        (_, false) => "└ ",
+        (_, Kind::Link | Kind::Waits) => "┊ ",
+        (_, Kind::Linked) => "╘ ",
+        (_, Kind::Span) => "└ ",
     };
     format!("{}{branch}{}", "  ".repeat(row.depth.saturating_sub(1)), row.label)
 }
@@ -98,10 +112,14 @@ impl Columns {
     fn line(&self, screen: &Screen, row: &Row) -> String {
         let (owner, name_width) = (self.owner, self.name);
         let (at, to) = (milliseconds(self.zero, row.from), milliseconds(self.zero, row.to));
-        let bar = bar(self.cells(at), self.cells(to), self.bar, row.waits);
         let service = screen.paint(row.colour, &format!("{:owner$}", row.owner));
+        if row.kind == Kind::Link {
+            return format!("  {service}  {}", screen.paint(Colour::Faint, &name(row)));
+        }
+        let waits = row.kind == Kind::Waits;
+        let bar = bar(self.cells(at), self.cells(to), self.bar, waits);
         let name = format!("{:name_width$}", name(row));
-        let name = if row.waits { screen.paint(Colour::Faint, &name) } else { name };
+        let name = if waits { screen.paint(Colour::Faint, &name) } else { name };
         let at_column = screen.paint(Colour::Faint, &format!("{at:>NUMBER$.1}"));
         format!("  {service}  {name}  {} {at_column} {:>NUMBER$.1}", screen.paint(row.colour, &bar), to - at,)
     }

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use carrier_examples::kafka::Kafka;
 use opentelemetry::trace::{SpanKind, TraceContextExt as _, TraceId};
 use rdkafka::Message as _;
 use tokio::time;
 
-use crate::kafka::Kafka;
+use crate::kafka;
 use crate::screen::{Colour, paint, say, step};
 use crate::service::Service;
 use crate::shop::Order;
@@ -25,7 +26,7 @@ pub(crate) struct Arrived {
 
 pub(crate) async fn pack(kafka: &Kafka, worker: &Service, orders: &[Order]) -> anyhow::Result<Vec<Arrived>> {
     say!("\n  {}", paint(Colour::Bold, "The consumer goes on with each trace"));
-    let (consumer, count) = kafka.consumer().await?;
+    let (consumer, count) = kafka::consumer(kafka).await?;
     let mut packed = HashSet::new();
     let mut arrived = Vec::new();
     for _ in 0..count {

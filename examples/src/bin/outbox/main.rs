@@ -17,12 +17,12 @@ mod shop;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use carrier_examples::kafka::Kafka;
 use carrier_examples::one_line;
 use tokio::runtime::Runtime;
 
 use crate::consumer::Arrived;
 use crate::database::{Database, Folder};
-use crate::kafka::Kafka;
 use crate::options::{Demo, Options};
 use crate::screen::{Colour, paint, say};
 use crate::service::Service;
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 }
 
 fn run(runtime: &Runtime, demo: &Demo) -> anyhow::Result<ExitCode> {
-    let kafka = runtime.block_on(Kafka::find())?;
+    let kafka = runtime.block_on(Kafka::find("carrier-outbox-orders", 1))?;
     let handed_over = hand_over(runtime, demo, &kafka);
     runtime.block_on(kafka.tidy());
     let (orders, arrived) = handed_over?;

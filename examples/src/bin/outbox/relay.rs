@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::process::{self, Command};
 
 use anyhow::{Context as _, bail};
+use carrier_examples::kafka::{Kafka, LIMIT};
 use opentelemetry::trace::{SpanKind, TraceContextExt as _};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::runtime::Runtime;
 
 use crate::database::{Database, Folder, Row};
-use crate::kafka::{self, Kafka, LIMIT};
+use crate::kafka;
 use crate::screen::{Colour, paint, say, step};
 use crate::service::Service;
 

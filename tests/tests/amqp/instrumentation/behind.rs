@@ -1,7 +1,6 @@
 //! What is done behind our back: through the channel, the delivery's own field, or by the broker.
 
 use super::{Program, ack};
-use crate::support::{channel, consumer, next};
 
 #[tokio::test]
 async fn a_settlement_through_lapins_own_field_is_seen() {
@@ -27,9 +26,7 @@ async fn a_settlement_through_the_channel_is_not_seen_and_no_error() {
 async fn a_channel_that_is_closed_fails_the_span_and_the_message_is_given_out_again() {
     let program = Program::with_open_queue(|builder| builder).await;
     program.publish().await;
-    let first = channel().await;
-    let received = next(&mut consumer(&first, &program.queue.name).await).await;
-    let delivery = program.amqp.process(&program.queue.name, received);
+    let (first, delivery) = program.received_elsewhere().await;
     first.close(200, "done".into()).await.unwrap();
     drop(delivery);
     assert_eq!(
@@ -47,9 +44,7 @@ async fn a_channel_that_is_closed_fails_the_span_and_the_message_is_given_out_ag
 async fn an_acknowledgement_on_a_closed_channel_is_lapins_answer_and_fails_the_span() {
     let program = Program::with_open_queue(|builder| builder).await;
     program.publish().await;
-    let first = channel().await;
-    let received = next(&mut consumer(&first, &program.queue.name).await).await;
-    let delivery = program.amqp.process(&program.queue.name, received);
+    let (first, delivery) = program.received_elsewhere().await;
     first.close(200, "done".into()).await.unwrap();
     assert!(!delivery.ack(ack()).await.unwrap());
     drop(delivery);

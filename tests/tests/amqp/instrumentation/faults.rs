@@ -1,8 +1,9 @@
 //! A broker that stops: while a confirmation is awaited, and while a message is processed.
 
 use carrier_amqp::Instrumentation;
+use carrier_amqp::instrumentation::Channel;
 use carrier_tests::telemetry::Recorder;
-use carrier_tests::{RabbitMq, unique_name};
+use carrier_tests::{OwnRabbitMq, RabbitMq, unique_name};
 use futures::future::{join, join_all};
 use lapin::BasicProperties;
 use lapin::options::{BasicGetOptions, ConfirmSelectOptions, QueueDeclareOptions};
@@ -12,22 +13,32 @@ use opentelemetry::trace::Status;
 use super::{ack, confirmed, mandatory};
 use crate::support::{consumer, next, register_propagator, within};
 
-async fn durable(channel: &lapin::Channel) -> String {
-    let queue = unique_name("durable");
-    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await.unwrap();
-    queue
+/// A broker and a program of one test's own, and a queue that outlives the broker.
+struct Own {
+    broker: OwnRabbitMq,
+    recorder: Recorder,
+    amqp: Instrumentation,
+    channel: Channel,
+    queue: String,
+}
+
+impl Own {
+    async fn new() -> Self {
+        register_propagator();
+        let (broker, recorder) = (RabbitMq::start_own().await, Recorder::new());
+        let amqp = Instrumentation::builder().tracer_provider(recorder.provider().clone()).build();
+        let channel = amqp.channel(broker.channel().await);
+        channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        let queue = unique_name("durable");
+        let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await.unwrap();
+        Self { broker, recorder, amqp, channel, queue }
+    }
 }
 
 #[tokio::test]
 async fn a_broker_that_stops_fails_what_is_under_way_and_gives_the_message_out_again() {
-    register_propagator();
-    let (own, recorder) = (RabbitMq::start_own().await, Recorder::new());
-    let amqp = Instrumentation::builder().tracer_provider(recorder.provider().clone()).build();
-    let plain = own.channel().await;
-    plain.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
-    let queue = durable(&plain).await;
-    let channel = amqp.channel(plain);
+    let Own { broker: own, recorder, amqp, channel, queue } = Own::new().await;
     let persistent = || BasicProperties::default().with_delivery_mode(2);
     confirmed(&channel, "", &queue, persistent()).await;
     let mut deliveries = consumer(&channel, &queue).await;
@@ -64,13 +75,7 @@ async fn a_broker_that_stops_fails_what_is_under_way_and_gives_the_message_out_a
 
 #[tokio::test]
 async fn a_broker_that_stops_before_it_confirms_fails_the_span_with_the_confirmation() {
-    register_propagator();
-    let (own, recorder) = (RabbitMq::start_own().await, Recorder::new());
-    let amqp = Instrumentation::builder().tracer_provider(recorder.provider().clone()).build();
-    let plain = own.channel().await;
-    plain.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
-    let queue = durable(&plain).await;
-    let channel = amqp.channel(plain);
+    let Own { broker: own, recorder, channel, queue, .. } = Own::new().await;
     // Out of memory, the broker reads at most one more message of a connection.
     own.exec(["rabbitmqctl", "set_vm_memory_high_watermark", "0"]).await;
     let publish = async || {

@@ -1,7 +1,8 @@
 //! How a handler ends, and what is said of it; and that the message is where it would be without us.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::panic::AssertUnwindSafe;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -11,7 +12,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 
 use super::{Program, ack};
-use crate::support::{channel, consumer, next, within};
+use crate::support::{next, within};
 
 #[derive(Debug)]
 struct OutOfStock;
@@ -124,9 +125,8 @@ async fn a_nack_and_a_reject_are_told_apart_and_sent_as_they_are() {
 async fn a_message_that_is_dropped_unsettled_is_no_error_and_is_given_out_again() {
     let program = Program::with_open_queue(|builder| builder).await;
     program.publish().await;
-    let first = channel().await;
-    let received = next(&mut consumer(&first, &program.queue.name).await).await;
-    drop(program.amqp.process(&program.queue.name, received));
+    let (first, delivery) = program.received_elsewhere().await;
+    drop(delivery);
     assert_eq!(program.end_of("process"), ["carrier.settlement = not_settled"]);
     first.close(200, "done".into()).await.unwrap();
     assert!(program.received().await.redelivered);
@@ -140,6 +140,19 @@ async fn a_second_acknowledgement_is_lapins_and_changes_nothing() {
     assert!(delivery.ack(ack()).await.unwrap());
     assert!(!delivery.ack(ack()).await.unwrap());
     assert!(!delivery.nack(BasicNackOptions::default()).await.unwrap());
+    drop(delivery);
+    assert_eq!(program.end_of("process"), ["carrier.settlement = acked"]);
+}
+
+#[tokio::test]
+async fn an_acknowledgement_that_is_dropped_on_its_way_has_been_sent() {
+    let program = Program::new().await;
+    program.publish().await;
+    let delivery = program.amqp.process(&program.queue.name, program.received().await);
+    let mut acknowledging = Box::pin(delivery.ack(ack()));
+    let once = poll_fn(|cx| Poll::Ready(acknowledging.as_mut().poll(cx).is_ready()));
+    let _was_quick: bool = once.await;
+    drop(acknowledging);
     drop(delivery);
     assert_eq!(program.end_of("process"), ["carrier.settlement = acked"]);
 }

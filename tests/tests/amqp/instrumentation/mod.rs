@@ -16,7 +16,7 @@ mod tracing;
 mod unroutable;
 
 use carrier_amqp::Instrumentation;
-use carrier_amqp::instrumentation::{Builder, Channel};
+use carrier_amqp::instrumentation::{Builder, Channel, Processing, PublisherConfirm};
 use carrier_tests::picture;
 use carrier_tests::telemetry::{Meters, Recorder};
 use carrier_tests::unique_name;
@@ -77,6 +77,19 @@ impl Program {
     pub(crate) async fn publish_with(&self, properties: BasicProperties) {
         let confirmation = confirmed(self.channel(), "", &self.queue.name, properties).await;
         assert_eq!(confirmation, Confirmation::Ack(None));
+    }
+
+    /// Publishes without waiting for the confirmation.
+    pub(crate) async fn sent(&self, exchange: &str, routing_key: &str) -> lapin::Result<PublisherConfirm> {
+        let properties = BasicProperties::default();
+        self.channel.basic_publish(exchange.into(), routing_key.into(), mandatory(), b"17", properties).await
+    }
+
+    /// The next message on a channel and connection of its own, which give it back when they are closed.
+    pub(crate) async fn received_elsewhere(&self) -> (lapin::Channel, Processing<Delivery>) {
+        let channel = crate::support::channel().await;
+        let received = next(&mut crate::support::consumer(&channel, &self.queue.name).await).await;
+        (channel, self.amqp.process(&self.queue.name, received))
     }
 
     /// The next message of a consumer of its own, which stays subscribed as long as the channel.

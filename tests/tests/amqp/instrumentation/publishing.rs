@@ -118,14 +118,7 @@ async fn a_confirmation_that_nobody_waits_for_ends_the_span_and_still_counts_for
     let program = Program::new().await;
     let channel = program.channel();
     let unroutable = unique_name("nowhere");
-    let publish = channel.basic_publish(
-        "".into(),
-        unroutable.as_str().into(),
-        mandatory(),
-        b"17",
-        BasicProperties::default(),
-    );
-    drop(publish.await.unwrap());
+    drop(program.sent("", &unroutable).await.unwrap());
     let spans = program.recorder.spans();
     assert_eq!((spans.len(), &spans[0].status), (1, &Status::Unset));
     let returned = within("all confirmations", channel.wait_for_confirms()).await.unwrap();
@@ -135,17 +128,7 @@ async fn a_confirmation_that_nobody_waits_for_ends_the_span_and_still_counts_for
 #[tokio::test]
 async fn lapins_own_confirmation_can_be_had() {
     let program = Program::new().await;
-    let publish = program
-        .channel()
-        .basic_publish(
-            "".into(),
-            program.queue.name.as_str().into(),
-            mandatory(),
-            b"17",
-            BasicProperties::default(),
-        )
-        .await
-        .unwrap();
+    let publish = program.sent("", &program.queue.name).await.unwrap();
     let confirm: lapin::PublisherConfirm = publish.into_inner();
     assert_eq!(program.end_of("send"), [""; 0]);
     assert_eq!(within("the confirmation", confirm).await.unwrap(), Confirmation::Ack(None));

@@ -41,6 +41,7 @@ async fn a_quorum_queue_counts_the_attempts() {
     let says = ours(&program.recorder.span(&format!("process {name}")));
     assert!(says.contains(&"carrier.rabbitmq.delivery_count = 2".to_owned()), "{says:?}");
     assert!(says.contains(&"carrier.rabbitmq.redelivered = true".to_owned()), "{says:?}");
+    assert!(says.contains(&"carrier.rabbitmq.attempts = 2".to_owned()), "{says:?}");
     channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
 }
 
@@ -50,7 +51,7 @@ async fn a_dead_lettered_message_says_where_and_why_it_died_first() {
     let (dead, delivery) = dead_lettered(&sampled_context()).await;
     let first = Redelivery::of(&delivery).first_death_queue.unwrap().to_owned();
     let delivery = program.amqp.process(&dead.name, delivery);
-    assert_eq!(Redelivery::of(&delivery).attempts(), 1);
+    assert_eq!(Redelivery::of(&delivery).attempts(), 0);
     delivery.ack(ack()).await.unwrap();
     drop(delivery);
     let processed = program.recorder.span(&format!("process {}", dead.name));

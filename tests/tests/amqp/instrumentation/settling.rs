@@ -3,7 +3,7 @@
 use lapin::options::BasicRejectOptions;
 
 use super::{Program, ack};
-use crate::support::{channel, consumer, next};
+use crate::support::next;
 
 #[tokio::test]
 async fn a_settlement_has_a_span_where_it_is_wanted() {
@@ -46,9 +46,7 @@ async fn each_way_of_settling_has_its_name() {
 async fn a_settlement_that_cannot_be_sent_has_a_span_without_an_error() {
     let program = Program::with_open_queue(|builder| builder.settle_spans(true)).await;
     program.publish().await;
-    let first = channel().await;
-    let received = next(&mut consumer(&first, &program.queue.name).await).await;
-    let delivery = program.amqp.process(&program.queue.name, received);
+    let (first, delivery) = program.received_elsewhere().await;
     first.close(200, "done".into()).await.unwrap();
     assert!(!delivery.ack(ack()).await.unwrap());
     drop(delivery);

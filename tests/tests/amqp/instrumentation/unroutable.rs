@@ -1,12 +1,11 @@
 //! Messages that the broker cannot route, alone and in a burst, and exchanges that are not there.
 
 use carrier_tests::unique_name;
-use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Confirmation, ErrorKind};
 use opentelemetry::trace::Status;
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{Program, confirmed, mandatory};
+use super::{Program, confirmed};
 use crate::support::within;
 
 #[tokio::test]
@@ -33,18 +32,11 @@ producer send NOWHERE
 #[tokio::test]
 async fn in_a_burst_no_routable_message_counts_as_returned() {
     let program = Program::new().await;
-    let (channel, nowhere) = (program.channel(), unique_name("nowhere"));
+    let nowhere = unique_name("nowhere");
     let mut confirms = Vec::new();
     for number in 0..200 {
         let to = if number % 2 == 0 { &program.queue.name } else { &nowhere };
-        let publish = channel.basic_publish(
-            "".into(),
-            to.as_str().into(),
-            mandatory(),
-            b"17",
-            BasicProperties::default(),
-        );
-        confirms.push(publish.await.unwrap());
+        confirms.push(program.sent("", to).await.unwrap());
     }
     for confirm in confirms {
         assert!(within("a confirmation", confirm).await.unwrap().is_ack());
@@ -63,15 +55,8 @@ async fn in_a_burst_no_routable_message_counts_as_returned() {
 #[tokio::test]
 async fn a_missing_exchange_fails_the_span_when_the_channel_is_closed() {
     let program = Program::new().await;
-    let (channel, missing) = (program.channel(), unique_name("missing"));
-    let publish = channel.basic_publish(
-        missing.as_str().into(),
-        "key".into(),
-        BasicPublishOptions::default(),
-        b"17",
-        BasicProperties::default(),
-    );
-    let confirm = publish.await.unwrap();
+    let missing = unique_name("missing");
+    let confirm = program.sent(&missing, "key").await.unwrap();
     let error = within("the confirmation", confirm).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::ProtocolError(_)), "{error:?}");
     let sent = program.recorder.span(&format!("send {missing}:key"));
@@ -83,16 +68,8 @@ async fn a_missing_exchange_fails_the_span_when_the_channel_is_closed() {
 #[tokio::test]
 async fn a_closed_channel_fails_the_span_at_once() {
     let program = Program::new().await;
-    let channel = program.channel();
-    channel.close(200, "done".into()).await.unwrap();
-    let publish = channel.basic_publish(
-        "".into(),
-        program.queue.name.as_str().into(),
-        mandatory(),
-        b"17",
-        BasicProperties::default(),
-    );
-    let error = publish.await.unwrap_err();
+    program.channel().close(200, "done".into()).await.unwrap();
+    let error = program.sent("", &program.queue.name).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::InvalidChannelState(..)), "{error:?}");
     assert_eq!(program.end_of("send")[0], "error.type = invalid-channel-state");
 }
