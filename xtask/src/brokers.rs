@@ -1,10 +1,11 @@
-//! `cargo xtask brokers`: both brokers at their usual ports, for work by hand.
+//! `cargo xtask brokers`: both brokers for work by hand or for a measurement.
 
+use std::net::TcpListener;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 
 use crate::containers::Run;
 use crate::engine::docker;
@@ -18,13 +19,12 @@ const READY_LIMIT: Duration = Duration::from_secs(120);
 /// How long the engine may take to start a container.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// One broker that is controller as well, reached at 127.0.0.1:9092.
-const KAFKA_SETTINGS: [&str; 12] = [
+/// One broker that is controller as well; clients reach it at the port of this machine that it advertises.
+const KAFKA_SETTINGS: [&str; 11] = [
     "CLUSTER_ID=5L6g3nShT-eMCtK--X86sw",
     "KAFKA_NODE_ID=1",
     "KAFKA_PROCESS_ROLES=broker,controller",
     "KAFKA_LISTENERS=PLAINTEXT://0.0.0.0:9092,CONTROLLER://0.0.0.0:9094",
-    "KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://127.0.0.1:9092",
     "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "KAFKA_CONTROLLER_LISTENER_NAMES=CONTROLLER",
     "KAFKA_CONTROLLER_QUORUM_VOTERS=1@localhost:9094",
@@ -33,6 +33,36 @@ const KAFKA_SETTINGS: [&str; 12] = [
     "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR=1",
     "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS=0",
 ];
+
+/// Where the brokers are: ports of this machine's loopback.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addresses {
+    amqp: u16,
+    kafka: u16,
+}
+
+impl Addresses {
+    /// The usual ports.
+    const USUAL: Self = Self { amqp: 5672, kafka: 9092 };
+
+    /// Two ports that nothing listens on at the moment.
+    pub(crate) fn free() -> anyhow::Result<Self> {
+        // Both at once, or they might be the same.
+        let listeners = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)));
+        let mut ports = listeners.iter().map(|listener| match listener {
+            Ok(listener) => Ok(listener.local_addr()?.port()),
+            Err(error) => Err(anyhow!("no free port: {error}")),
+        });
+        let mut next = || ports.next().unwrap_or_else(|| Err(anyhow!("no free port")));
+        Ok(Self { amqp: next()?, kafka: next()? })
+    }
+
+    /// The variables that name them to programs.
+    pub(crate) fn variables(self) -> [(&'static str, String); 2] {
+        let amqp = format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.amqp);
+        [(RABBITMQ.address, amqp), (KAFKA.address, format!("127.0.0.1:{}", self.kafka))]
+    }
+}
 
 /// Runs both until Ctrl-C, then removes them.
 pub(crate) fn brokers() -> anyhow::Result<u8> {
@@ -49,13 +79,10 @@ pub(crate) fn brokers() -> anyhow::Result<u8> {
 }
 
 fn run_both(run_id: &Run, rabbitmq: &str, kafka: &str) -> anyhow::Result<()> {
-    run::step("Brokers");
-    let first = start(run_id, &RABBITMQ, rabbitmq, "127.0.0.1:5672:5672", &[])?;
-    let second = start(run_id, &KAFKA, kafka, "127.0.0.1:9092:9092", &KAFKA_SETTINGS)?;
-    await_line(&RABBITMQ, &first, "Server startup complete")?;
-    await_line(&KAFKA, &second, "Kafka Server started")?;
-    println!("export AMQP_URL=amqp://guest:guest@127.0.0.1:5672/%2f");
-    println!("export KAFKA_BROKERS=127.0.0.1:9092");
+    start(run_id, rabbitmq, kafka, Addresses::USUAL)?;
+    for (name, value) in Addresses::USUAL.variables() {
+        println!("export {name}={value}");
+    }
     run::say("Ctrl-C ends them.");
     while !signals::interrupted() {
         thread::sleep(Duration::from_millis(100));
@@ -63,8 +90,27 @@ fn run_both(run_id: &Run, rabbitmq: &str, kafka: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start(run_id: &Run, image: &Image, tag: &str, port: &str, settings: &[&str]) -> anyhow::Result<String> {
-    let mut command: Command = docker(&["run", "--detach", "--label", &run_id.label(), "--publish", port]);
+/// Starts both from their images, and returns when they are ready.
+pub(crate) fn start(run_id: &Run, rabbitmq: &str, kafka: &str, at: Addresses) -> anyhow::Result<()> {
+    run::step("Brokers");
+    let first = start_one(run_id, &RABBITMQ, rabbitmq, (at.amqp, 5672), &[])?;
+    let advertised = format!("KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://127.0.0.1:{}", at.kafka);
+    let settings: Vec<&str> = KAFKA_SETTINGS.into_iter().chain([advertised.as_str()]).collect();
+    let second = start_one(run_id, &KAFKA, kafka, (at.kafka, 9092), &settings)?;
+    await_line(&RABBITMQ, &first, "Server startup complete")?;
+    await_line(&KAFKA, &second, "Kafka Server started")
+}
+
+/// Starts a container with its second port published as the first, on loopback alone.
+fn start_one(
+    run_id: &Run,
+    image: &Image,
+    tag: &str,
+    (outside, inside): (u16, u16),
+    settings: &[&str],
+) -> anyhow::Result<String> {
+    let port = format!("127.0.0.1:{outside}:{inside}");
+    let mut command: Command = docker(&["run", "--detach", "--label", &run_id.label(), "--publish", &port]);
     for setting in settings {
         command.args(["--env", setting]);
     }

@@ -1,4 +1,5 @@
 //! The project's own commands: `cargo xtask --help`.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -14,6 +15,7 @@ mod demo;
 mod engine;
 mod image;
 mod images;
+mod load;
 mod machine;
 mod progress;
 mod pull;
@@ -38,6 +40,10 @@ Commands:
   check    Check the formatting, lints, documentation and every feature on its own.
   bench    Measure everything against its floor and write BENCHMARKS.md and docs/benchmarks.svg.
            With --quick it only tries, and writes below target/xtask.
+  load     Measure throughput, CPU time and memory of clients of real brokers, with us and without,
+           on a quiet machine; the tables go to target/load.md as well. It takes about a
+           quarter of an hour; `--quick` shows within a minute that it works. Arguments after `--`
+           choose parts of it: kafka, kafka-awaited, rabbitmq, soak.
   brokers  Run RabbitMQ at 127.0.0.1:5672 and Kafka at 127.0.0.1:9092 until Ctrl-C.
   help     Print this text, as `--help` and `-h` do.
 
@@ -58,6 +64,8 @@ Examples:
   cargo xtask test
   cargo xtask test -- -p carrier-tests --test smoke
   cargo xtask test -- rabbitmq -- --nocapture
+  cargo xtask load --quick
+  cargo xtask load -- kafka
   cargo xtask brokers
 ";
 
@@ -80,14 +88,15 @@ fn main() -> ExitCode {
         print!("{HELP}");
         return ExitCode::SUCCESS;
     }
-    let (is_bench, is_quick) = (command == Some("bench"), options.iter().any(|word| word == "--quick"));
+    let has_quick = matches!(command, Some("bench" | "load"));
+    let is_quick = options.iter().any(|word| word == "--quick");
     let takes_rest = match command {
-        Some("demo" | "test") => true,
+        Some("demo" | "test" | "load") => true,
         Some("bench" | "check" | "brokers") => false,
         Some(other) => return usage(&format!("there is no command `{other}`")),
         None => return usage("no command"),
     };
-    let unknown = options.iter().find(|word| !(is_bench && *word == "--quick"));
+    let unknown = options.iter().find(|word| !(has_quick && *word == "--quick"));
     if let Some(word) = unknown.or(rest.first().filter(|_| !takes_rest)) {
         let place = if takes_rest { "; arguments to pass on come after `--`" } else { "" };
         return usage(&format!("unexpected argument `{word}`{place}"));
@@ -101,6 +110,7 @@ fn main() -> ExitCode {
         Some("demo") => demo::demo(rest),
         Some("test") => test::test(rest),
         Some("bench") => bench::bench(is_quick),
+        Some("load") => load::load(is_quick, rest),
         Some("check") => check::check(),
         _ => brokers::brokers(),
     };

@@ -1,0 +1,101 @@
+//! Medians, and how sure one is of them.
+
+/// How sure one wants to be.
+const CONFIDENCE: f64 = 0.95;
+
+/// What many rounds of the same say.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Summary {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+    /// Where the true median is, with a confidence of 95 %: none where there are too few rounds to say.
+    pub(crate) interval: Option<(f64, f64)>,
+}
+
+impl Summary {
+    /// `None` for no values at all.
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let (least, most) = (*values.first()?, *values.last()?);
+        let middle = values.len() / 2;
+        let upper = *values.get(middle)?;
+        let median = match values.len() % 2 {
+            0 => f64::midpoint(*values.get(middle - 1)?, upper),
+            _ => upper,
+        };
+        let interval = rank(values.len())
+            .and_then(|rank| Some((*values.get(rank)?, *values.get(values.len() - 1 - rank)?)));
+        Some(Self { median, least, most, interval })
+    }
+}
+
+/// How many values from each end the interval of the median begins: each value is below the true median with a probability
+/// of one half, whatever the noise looks like.
+fn rank(count: usize) -> Option<usize> {
+    let outside = |rank: usize| {
+        // Of `count` values at most `rank` are on one side.
+        let (mut term, mut sum) = (0.5_f64.powi(i32::try_from(count).unwrap_or(i32::MAX)), 0.0);
+        for below in 0..=rank {
+            sum += term;
+            term *= (count - below) as f64 / (below + 1) as f64;
+        }
+        2.0 * sum
+    };
+    (0..count / 2).take_while(|rank| outside(*rank) <= 1.0 - CONFIDENCE).last()
+}
+
+/// Whether a target is reached.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    Met,
+    Missed,
+    /// The noise is too large to say.
+    Unclear,
+}
+
+impl Summary {
+    pub(crate) fn verdict(&self, target: f64) -> Verdict {
+        match self.interval {
+            Some((lower, _)) if lower >= target => Verdict::Met,
+            Some((_, upper)) if upper < target => Verdict::Missed,
+            _ => Verdict::Unclear,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: &[f64]) -> Summary {
+        Summary::of(values.iter().copied()).unwrap()
+    }
+
+    #[test]
+    fn a_median_is_in_the_middle() {
+        assert_eq!(of(&[3.0, 1.0, 2.0]).median, 2.0);
+        let even = of(&[4.0, 1.0, 2.0, 3.0]);
+        assert_eq!((even.median, even.least, even.most), (2.5, 1.0, 4.0));
+        assert_eq!(Summary::of([]), None);
+    }
+
+    #[test]
+    fn an_interval_takes_six_rounds() {
+        // The tables of the sign test.
+        let ranks = [1, 5, 6, 8, 9, 11, 12].map(rank);
+        assert_eq!(ranks, [None, None, Some(0), Some(0), Some(1), Some(1), Some(2)]);
+        assert_eq!(of(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]).interval, Some((2.0, 8.0)));
+        assert_eq!(of(&[1.0, 2.0]).interval, None);
+    }
+
+    #[test]
+    fn a_target_is_met_or_missed_where_the_whole_interval_is_on_one_side() {
+        let summary = of(&[0.90, 0.91, 0.92, 0.93, 0.94, 0.95]);
+        assert_eq!(summary.verdict(0.90), Verdict::Met);
+        assert_eq!(summary.verdict(0.96), Verdict::Missed);
+        assert_eq!(summary.verdict(0.93), Verdict::Unclear);
+        assert_eq!(of(&[2.0]).verdict(1.0), Verdict::Unclear);
+    }
+}
