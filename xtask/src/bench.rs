@@ -68,7 +68,7 @@ pub(crate) fn bench(is_quick: bool) -> anyhow::Result<u8> {
     let report = report::report(&found, &Facts::here(), (before, after), end_to_end.as_deref());
     let place = if is_quick { machine::state().join("bench") } else { machine::root() };
     write(&place.join("BENCHMARKS.md"), &report)?;
-    write(&place.join("docs/benchmarks.svg"), &plot::svg(&curves::panels(&found)))?;
+    write(&place.join("tests/measure/benchmarks.svg"), &plot::svg(&curves::panels(&found)))?;
     Ok(0)
 }
 

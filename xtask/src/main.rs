@@ -38,7 +38,7 @@ Commands:
            and check that no container is left and that nothing takes more instructions
            than its limit. Arguments after `--` go to `cargo test`.
   check    Check the formatting, lints, documentation and every feature on its own.
-  bench    Measure everything against its floor and write BENCHMARKS.md and docs/benchmarks.svg.
+  bench    Measure everything against its floor and write BENCHMARKS.md and tests/measure/benchmarks.svg.
            With --quick it only tries, and writes below target/xtask.
   load     Measure throughput, CPU time and memory of clients of real brokers, with us and without,
            on a quiet machine; the tables go to target/load.md as well. It takes about a

@@ -21,7 +21,7 @@ pub(crate) fn report(found: &Found, facts: &Facts, loads: (f64, f64), end_to_end
     text += "\n## Instrumentation, metrics off\n\n";
     text += &table(found, &INSTRUMENTATION);
     text += &explained(found);
-    text += "\n## What it grows with\n\n![Cost against the number of headers, the length of tracestate and the number of threads](docs/benchmarks.svg)\n";
+    text += "\n## What it grows with\n\n![Cost against the number of headers, the length of tracestate and the number of threads](tests/measure/benchmarks.svg)\n";
     text += "\n## What is used instead\n\n";
     text += PEERS_IN_WORDS;
     text += &peers(found);
