@@ -54,7 +54,7 @@ pub(super) fn incoming<M: AsDelivery>(amqp: &Instrumentation, queue: &str, messa
     let delivery = message.as_delivery();
     let incoming = Incoming::new(amqp.destination(&route(delivery, queue)))
         .sent_at(sent_at(delivery))
-        .redelivered(was_tried(delivery))
+        .redelivered(amqp.core().has_rule() && was_tried(delivery))
         .to_be_settled();
     if M::IS_COUNTED { incoming.already_counted() } else { incoming }
 }
