@@ -118,7 +118,7 @@ impl Destination {
             (attribute::MESSAGING_DESTINATION_TEMPLATE, &self.template),
             (attribute::MESSAGING_DESTINATION_PARTITION_ID, &self.partition),
         ];
-        attributes.extend(known.into_iter().filter_map(pair));
+        add(attributes, known);
     }
 
     /// What else there is to know of it.
@@ -146,12 +146,16 @@ impl Destination {
             (attribute::MESSAGING_DESTINATION_TEMPLATE, &self.template),
             (attribute::MESSAGING_DESTINATION_PARTITION_ID, &self.partition),
         ];
-        attributes.extend(known.into_iter().filter_map(pair));
+        add(attributes, known);
     }
 }
 
-fn pair((key, value): (&'static str, &Option<StringValue>)) -> Option<KeyValue> {
-    value.clone().map(|value| KeyValue::new(key, value))
+fn add(attributes: &mut Vec<KeyValue>, known: [(&'static str, &Option<StringValue>); 3]) {
+    for (key, value) in known {
+        if let Some(value) = value {
+            attributes.push(KeyValue::new(key, value.clone()));
+        }
+    }
 }
 
 #[cfg(test)]

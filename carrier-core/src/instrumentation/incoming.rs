@@ -91,10 +91,11 @@ impl Instrumentation {
             (_, Chosen::Parent) => sent,
             _ => baggage_alone(&sent),
         };
-        let mut links = Vec::new();
         if self.shared.is_skipped(&parent) {
-            return Place { parent, links, creation: None };
+            return Place { parent, links: Vec::new(), creation: None };
         }
+        let most = usize::from(sender.is_some()) + unused.len() + usize::from(around.is_some());
+        let mut links = Vec::with_capacity(most);
         if chosen != Chosen::Nothing {
             for sender in sender.into_iter().chain(unused) {
                 add(&mut links, sender);

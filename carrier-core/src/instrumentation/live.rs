@@ -76,21 +76,26 @@ impl Beginning {
     }
 }
 
+/// Small, since it is moved from hand to hand: what only metrics want is beside it.
 pub(super) struct Live {
+    context: Context,
+    is_recording: bool,
+    has_partition: bool,
+    measured: Option<Box<Measured>>,
+}
+
+/// What metrics say of an operation.
+struct Measured {
     shared: Arc<Shared>,
     operation: Operation,
     destination: Destination,
-    /// Where a metric wants to know; a span's own clock is its SDK's, which reads it where it records.
-    began: Option<Beginning>,
-    pub(super) context: Context,
-    is_recording: bool,
+    began: Beginning,
 }
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let span = self.context.span();
         f.debug_struct("Live")
-            .field("operation", &self.operation.name)
             .field("span", span.span_context())
             .field("is_recording", &self.is_recording)
             .finish_non_exhaustive()
@@ -133,11 +138,15 @@ impl Live {
             });
             (started.context, started.is_recording)
         };
-        if !is_recording && shared.instruments.is_none() {
+        let measured = shared.instruments.is_some();
+        if !is_recording && !measured {
             return (context, None);
         }
-        let shared = Arc::clone(shared);
-        let live = Self { shared, operation, destination, began, context: context.clone(), is_recording };
+        let has_partition = destination.has_partition();
+        let measured = began
+            .filter(|_| measured)
+            .map(|began| Box::new(Measured { shared: Arc::clone(shared), operation, destination, began }));
+        let live = Self { context: context.clone(), is_recording, has_partition, measured };
         (context, Some(live))
     }
 
@@ -150,24 +159,27 @@ impl Live {
 
     /// From now on the partition is known, also to metrics.
     pub(super) fn partition(&mut self, id: StringValue) {
-        if self.destination.has_partition() {
+        if std::mem::replace(&mut self.has_partition, true) {
             return; // An SDK keeps both where an attribute is set twice.
         }
         if self.is_recording {
             let key = attribute::MESSAGING_DESTINATION_PARTITION_ID;
             tracer::set(&self.context, |span| span.set(key, id.clone()));
         }
-        let destination = std::mem::replace(&mut self.destination, Destination::none());
-        self.destination = destination.partition(id);
+        if let Some(measured) = &mut self.measured {
+            let destination = std::mem::replace(&mut measured.destination, Destination::none());
+            measured.destination = destination.partition(id);
+        }
     }
 
     /// Counts messages as consumed, and how long each was in the queue.
     pub(super) fn consumed(&self, messages: u64, ages: &[Age]) {
-        let Some(instruments) = &self.shared.instruments else { return };
+        let Some(measured) = &self.measured else { return };
+        let Some(instruments) = &measured.shared.instruments else { return };
         if messages == 0 && ages.iter().all(|age| *age == Age::Unknown) {
             return;
         }
-        let attributes = self.for_metrics(None);
+        let attributes = measured.attributes(None);
         if messages > 0 {
             instruments.consumed(messages, &attributes[1..]);
         }
@@ -178,34 +190,42 @@ impl Live {
 
     /// Ends the span and records how long it took: the same on both.
     pub(super) fn end(self, failure: Option<Failure>) {
-        let took = self.began.map(|began| began.clock.elapsed());
         let failure = failure.map(Failure::into_parts);
-        if let (Some(instruments), Some(took)) = (&self.shared.instruments, took) {
-            let attributes = self.for_metrics(failure.as_ref().map(|(error_type, _)| error_type.clone()));
-            let without_type = &attributes[1..];
-            match self.operation.duration {
-                Duration::Process => instruments.took(Duration::Process, took.as_secs_f64(), without_type),
-                Duration::Operation => instruments.took(Duration::Operation, took.as_secs_f64(), &attributes),
-            }
-            if self.operation.kind == "send" {
-                instruments.sent(without_type);
-            }
-        }
+        let ended = self.measured.map(|measured| {
+            let took = measured.began.clock.elapsed();
+            measured.record(took, failure.as_ref().map(|(error_type, _)| error_type.clone()));
+            measured.began.at + took
+        });
         if self.is_recording {
             let span = self.context.span();
             if let Some((error_type, description)) = failure {
                 span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error_type));
                 span.set_status(Status::Error { description });
             }
-            match self.began.zip(took) {
-                Some((began, took)) => span.end_with_timestamp(began.at + took),
+            match ended {
+                Some(ended) => span.end_with_timestamp(ended),
                 None => span.end(),
             }
         }
     }
+}
+
+impl Measured {
+    fn record(&self, took: std::time::Duration, error_type: Option<Cow<'static, str>>) {
+        let Some(instruments) = &self.shared.instruments else { return };
+        let attributes = self.attributes(error_type);
+        let without_type = &attributes[1..];
+        match self.operation.duration {
+            Duration::Process => instruments.took(Duration::Process, took.as_secs_f64(), without_type),
+            Duration::Operation => instruments.took(Duration::Operation, took.as_secs_f64(), &attributes),
+        }
+        if self.operation.kind == "send" {
+            instruments.sent(without_type);
+        }
+    }
 
     /// The operation's type first and its name second: some metrics have neither.
-    fn for_metrics(&self, error_type: Option<Cow<'static, str>>) -> Vec<KeyValue> {
+    fn attributes(&self, error_type: Option<Cow<'static, str>>) -> Vec<KeyValue> {
         let mut attributes = Vec::with_capacity(10);
         attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, self.operation.kind));
         attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_NAME, self.operation.name));
@@ -221,8 +241,9 @@ impl Live {
 
 /// What samplers may want ("SHOULD be provided at span creation time").
 fn at_start(shared: &Shared, operation: &Operation, destination: &Destination) -> Vec<KeyValue> {
-    let mut attributes = Vec::with_capacity(9);
-    attributes.extend(shared.common.iter().cloned());
+    // The operation's two, the destination's three and the group; and room for details, which would make it grow.
+    let mut attributes = Vec::with_capacity(shared.common.len() + 12);
+    attributes.extend_from_slice(&shared.common);
     attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_NAME, operation.name));
     attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, operation.kind));
     destination.at_start(&mut attributes);

@@ -80,9 +80,9 @@ impl Instrumentation {
         self.shared.instruments.is_some()
     }
 
-    /// Whether the relation asks what is known of a message: where it does not, nobody has to find out.
+    /// Whether the relation depends on the message: where it does not, nobody asks whether it was redelivered.
     pub fn has_rule(&self) -> bool {
-        matches!(self.relation, Relation::Rule(_))
+        self.relation.is_rule()
     }
 
     /// Whether settlements have spans.

@@ -38,6 +38,14 @@ The two are measured with OpenTelemetry's stock propagator registered, and again
 headers of rdkafka's, and into the same pairs from the same span of `tracing`.
 ";
 
+/// Behind the table of peers.
+pub(crate) const PEERS_BEHIND: &str = "
+Where the stock propagator is not left three times behind on AMQP, and the copied snippet not eight times on Kafka, what both
+pay is why: the allocations and the insert that are the floor. A third of what the stock propagator takes is some thirty
+nanoseconds more than that floor on injection, and less than the floor on extraction; in these ours checks, looks for what is
+old, and keeps the size.
+";
+
 /// Why a row is over its target: what the floor does not do, or what cannot be had for less.
 pub(crate) const NOTES: [(&[&str], &str); 12] = [
     (
@@ -96,9 +104,9 @@ pub(crate) const NOTES: [(&[&str], &str); 12] = [
             "amqp: process, not recorded",
             "kafka: process, not recorded",
         ],
-        "The same span costs the same: most of both is the SDK's. Ours reads what is in the message before, for the link that \
-         a sampler must see, and looks at the current context for the span around; AMQP's delivery is asked for its age, its \
-         redelivery and its acker, which is cloned.",
+        "Most of both is the SDK's. Ours looks at the current context for a span around as well, makes sure that nobody is \
+         linked twice, and keeps what ends a span exactly once, whatever order a handler and a settlement come in; AMQP's \
+         delivery is named after its exchange, routing key and queue, and asked for its timestamp.",
     ),
     (
         &[
@@ -117,10 +125,13 @@ pub(crate) const NOTES: [(&[&str], &str); 12] = [
     ),
     (
         &["amqp: process, recorded"],
-        "As for those that are not recorded; and the settlement is looked up and written when the guard goes.",
+        "As for those that are not recorded. What makes it more is in the message: whether and how often it was delivered, \
+         dead-lettered and returned before is looked for under five names, which the floor knows to be absent; and how it was \
+         settled is written behind the handler, through the lock that the SDK has around a span that is current",
     ),
     (
         &["core: send, recorded, without level 1", "core: process, recorded, without level 1"],
-        "Level 1 alone is half of the span's cost; a message that carries nothing needs no span of ours.",
+        "Ours writes and reads the message's context, and the floor here does neither. That is level 1, and \
+         more than half of what this span costs by hand; the rows above have it in the floor as well",
     ),
 ];

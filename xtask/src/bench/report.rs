@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::facts::Facts;
 use super::found::Found;
-use super::notes::{HOW, NOTES, PEERS_IN_WORDS};
+use super::notes::{HOW, NOTES, PEERS_BEHIND, PEERS_IN_WORDS};
 use super::statistics::{Spread, TOO_NOISY, Verdict};
 use super::targets::{INSTRUMENTATION, PEERS, PROPAGATION, PUBLISHED, Target};
 
@@ -25,6 +25,7 @@ pub(crate) fn report(found: &Found, facts: &Facts, loads: (f64, f64), end_to_end
     text += "\n## What is used instead\n\n";
     text += PEERS_IN_WORDS;
     text += &peers(found);
+    text += PEERS_BEHIND;
     text += "\n## End to end, on real brokers\n\n";
     text += end_to_end.map_or("Not measured: `cargo xtask load` does it.", str::trim);
     text + "\n"
