@@ -45,6 +45,14 @@ impl TextMapReader for HeadersReader<'_> {
 /// names followed by a NUL goes with old copies of that field.
 pub struct HeadersCarrier<'a>(pub &'a mut OwnedHeaders);
 
+impl HeadersCarrier<'_> {
+    pub(crate) fn add(&mut self, fields: &Fields<'_>) {
+        for (key, value) in fields.entries() {
+            native::add(self.0, key.as_bytes(), value.as_bytes());
+        }
+    }
+}
+
 impl fmt::Debug for HeadersCarrier<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         HeadersReader(Some(self.0.as_borrowed())).fmt(f)
@@ -74,9 +82,7 @@ impl TextMapCarrier for HeadersCarrier<'_> {
         for name in fields.names() {
             native::with_c_name(name, |name| native::remove(self.0, name));
         }
-        for (key, value) in fields.entries() {
-            native::add(self.0, key.as_bytes(), value.as_bytes());
-        }
+        self.add(&fields);
     }
 
     fn entry_size(&self, key: &str, value: &str) -> usize {

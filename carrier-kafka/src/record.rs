@@ -45,10 +45,15 @@ impl TextMapReader for RecordCarrier<'_> {
 
 impl TextMapCarrier for RecordCarrier<'_> {
     fn replace(&mut self, fields: Fields<'_>) {
-        let count = fields.entries().len();
-        if count > 0 || self.headers.is_some() {
-            let headers = self.headers.get_or_insert_with(|| OwnedHeaders::new_with_capacity(count));
+        if let Some(headers) = self.headers {
             HeadersCarrier(headers).replace(fields);
+            return;
+        }
+        // Where there are none, nothing is looked for to be removed.
+        let count = fields.entries().len();
+        if count > 0 {
+            let headers = self.headers.insert(OwnedHeaders::new_with_capacity(count));
+            HeadersCarrier(headers).add(&fields);
         }
     }
 

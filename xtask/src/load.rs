@@ -1,4 +1,4 @@
-//! `cargo xtask load`: the end-to-end measurement on real brokers.
+//! `cargo xtask load`: the end-to-end measurement on real brokers, a section of BENCHMARKS.md.
 
 mod client;
 mod plan;
@@ -45,7 +45,9 @@ pub(crate) fn load(is_quick: bool, names: &[String]) -> anyhow::Result<u8> {
     run_id.remove().context("the brokers could not be removed")?;
     run::say("they are gone");
     let report = report?;
-    let path = machine::target().join("load.md");
+    // BENCHMARKS.md takes what is there, and a quick run has nothing to say in it.
+    let folder = if is_quick { machine::state() } else { machine::target() };
+    let path = folder.join("load.md");
     fs::write(&path, &report).with_context(|| format!("cannot write {}", path.display()))?;
     println!("\n{report}");
     run::say(&format!("this is in {} as well", path.display()));
@@ -61,7 +63,7 @@ fn measure(client: &Client, size: Size, wanted: impl Fn(&str) -> bool) -> anyhow
     if wanted(SOAK) {
         tables.push(soak(client, size)?);
     }
-    let mut report = "## End to end, on real brokers\n\n".to_owned();
+    let mut report = String::new();
     let _ = writeln!(
         report,
         "Bodies of 100 bytes; client and broker share one machine ({} CPUs, load average {before} before and {} after). \

@@ -41,8 +41,8 @@ Commands:
   bench    Measure everything against its floor and write BENCHMARKS.md and tests/measure/benchmarks.svg.
            With --quick it only tries, and writes below target/xtask.
   load     Measure throughput, CPU time and memory of clients of real brokers, with us and without,
-           on a quiet machine; the tables go to target/load.md as well. It takes about a
-           quarter of an hour; `--quick` shows within a minute that it works. Arguments after `--`
+           on a quiet machine; the tables go to target/load.md, for BENCHMARKS.md. It takes
+           about a quarter of an hour; with --quick it only tries, for a minute. Arguments after `--`
            choose parts of it: kafka, kafka-awaited, rabbitmq, soak.
   brokers  Run RabbitMQ at 127.0.0.1:5672 and Kafka at 127.0.0.1:9092 until Ctrl-C.
   help     Print this text, as `--help` and `-h` do.

@@ -59,7 +59,9 @@ impl Channel {
         let is_confirmed = self.channel.status().confirm();
         let published = self.channel.basic_publish(exchange, routing_key, options, payload, properties).await;
         match published {
-            Ok(confirm) if is_confirmed => Ok(PublisherConfirm::waiting(confirm, sending, amqp.clone())),
+            Ok(confirm) if is_confirmed && sending.is_observed() => {
+                Ok(PublisherConfirm::waiting(confirm, sending, amqp.clone()))
+            }
             Ok(confirm) => {
                 sending.succeeded();
                 Ok(PublisherConfirm::answered(confirm))

@@ -84,6 +84,11 @@ impl Sending {
         self.carried.as_ref().filter(|carried| carried.is_valid())
     }
 
+    /// Whether anybody is told how it ends: the span is recorded, or there are metrics. Otherwise nothing is lost with it.
+    pub fn is_observed(&self) -> bool {
+        self.live.is_some()
+    }
+
     /// What was written into the message.
     pub fn injection(&self) -> &Injection {
         &self.injection

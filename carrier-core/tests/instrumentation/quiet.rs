@@ -97,6 +97,16 @@ fn without_an_sdk_and_a_context_nothing_is_written() {
 }
 
 #[test]
+fn how_a_message_ended_is_told_where_its_span_is_recorded_or_there_are_metrics() {
+    for (is_recorded, metrics) in [(true, true), (true, false), (false, true), (false, false)] {
+        let sampler = if is_recorded { Sampler::AlwaysOn } else { Sampler::AlwaysOff };
+        let instrumentation = Telemetry::sampled_by(sampler).builder().metrics(metrics).build();
+        let sending = instrumentation.send(orders(), &mut headers(&[]), |_| {});
+        assert_eq!(sending.is_observed(), is_recorded || metrics, "{is_recorded} {metrics}");
+    }
+}
+
+#[test]
 fn where_unsampled_parents_are_skipped_no_sampler_is_asked() {
     let sampler = Asking::and(SamplingDecision::RecordAndSample);
     let telemetry = Telemetry::sampled_by(sampler.clone());

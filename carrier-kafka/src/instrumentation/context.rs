@@ -39,16 +39,18 @@ impl<C> Deref for InstrumentedContext<C> {
 /// One that is made [from](From) an opaque alone has no span: for a message that is sent past the instrumentation.
 pub struct Envelope<D> {
     opaque: D,
-    sending: Option<Sending>,
+    /// Only where somebody is told how it ends: a queue may hold a hundred thousand of these.
+    sending: Option<Box<Sending>>,
 }
 
 impl<D> Envelope<D> {
     pub(super) fn new(opaque: D, sending: Sending) -> Self {
-        Self { opaque, sending: Some(sending) }
+        let sending = sending.is_observed().then(|| Box::new(sending));
+        Self { opaque, sending }
     }
 
     pub(super) fn open(self) -> (D, Option<Sending>) {
-        (self.opaque, self.sending)
+        (self.opaque, self.sending.map(|sending| *sending))
     }
 }
 

@@ -89,6 +89,10 @@ impl TextMapReader for Undoable<'_> {
         self.record.get_all(key)
     }
 
+    fn has_any(&self, keys: &[&str]) -> bool {
+        self.record.has_any(keys)
+    }
+
     fn conflict(&self) -> Conflict {
         self.record.conflict()
     }

@@ -2,7 +2,7 @@
 //!
 //! It is told what to do by its arguments (`carrier-load <part> <variant> <messages> <seconds>`) and where by `AMQP_URL` and
 //! `KAFKA_BROKERS`, stops by itself, and prints one line: see [`usage::Figures`].
-#![allow(clippy::print_stdout, reason = "its output is its purpose")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is its purpose")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bounds;
@@ -15,6 +15,8 @@ mod soak;
 mod topic;
 mod usage;
 
+use std::process::ExitCode;
+
 use anyhow::{Context as _, bail};
 
 use crate::bounds::Bounds;
@@ -23,7 +25,17 @@ use crate::bounds::Bounds;
 const BODY: [u8; 100] = [b'x'; 100];
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [part, variant, bounds @ ..] = &words[..] else {
         bail!("usage: carrier-load <part> <variant> <messages> <seconds>");
