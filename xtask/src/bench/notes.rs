@@ -41,8 +41,8 @@ headers of rdkafka's, and into the same pairs from the same span of `tracing`.
 /// Behind the table of peers.
 pub(crate) const PEERS_BEHIND: &str = "
 Where the stock propagator is not left three times behind on AMQP, and the copied snippet not eight times on Kafka, what both
-pay is why: the allocations and the insert that are the floor. A third of what the stock propagator takes is some thirty
-nanoseconds more than that floor on injection, and less than the floor on extraction; in these ours checks, looks for what is
+pay is why: the allocations and the insert that are the floor. A third of what the stock propagator takes is hardly more
+than that floor on injection, and less than it on extraction; in these ours checks, looks for what is
 old, and keeps the size.
 ";
 
@@ -71,9 +71,10 @@ pub(crate) const NOTES: [(&[&str], &str); 12] = [
             "kafka: inject, tracestate and baggage",
             "core: http inject, tracestate and baggage",
         ],
-        "The floor has three ready strings. Ours writes them from OpenTelemetry's `TraceState`, whose members are a list of \
-         pairs that only `header()` gives out (a string for each pair, and one for all), and from `Baggage`, which is a hash \
-         map: it has to be sorted to come out the same each time, and percent-encoded.",
+        "The floor has three ready strings. \
+         Ours makes them of OpenTelemetry's types: every key and value of the `TraceState` is checked, and \
+         `Baggage` is a hash map, so that it is sorted to come out the same each time, and percent-encoded. \
+         Each string is an allocation, which only AMQP's floor has as well.",
     ),
     (
         &["amqp: extract, 1 header", "amqp: extract, 10 headers", "core: http extract"],
@@ -84,9 +85,10 @@ pub(crate) const NOTES: [(&[&str], &str); 12] = [
     ),
     (
         &["kafka: extract, 1 header", "kafka: extract, 20 headers"],
-        "librdkafka's look-up walks the list, from the end. The floor meets `traceparent` first and stops; that there is no \
-         second one, no `tracestate` and no `baggage` is known at the other end only, so that ours walks the list four \
-         times. It is flat in the number of copies, not of headers.",
+        "librdkafka's look-up walks a list. The floor asks for the last `traceparent`, which is at the end, and stops there. \
+         That there is no other before it, no `tracestate` and no `baggage` is known only when the list was walked, once for each \
+         (**default** has no baggage, so twice). \
+         What ours takes grows with the headers of a message for that reason, and a message with many is the user's.",
     ),
     (
         &[
@@ -120,18 +122,18 @@ pub(crate) const NOTES: [(&[&str], &str); 12] = [
     ),
     (
         &["core: send, recorded", "core: process, recorded", "kafka: process, recorded"],
-        "Both create the same span; ours adds each attribute that is no sampler's behind the start, and ends it with a time \
-         of its own, so that the metric has the same.",
+        "Both create the same span. Ours looks at the current context for a span around as well, makes sure that \
+         nobody is linked twice, and keeps the span where a handler, a settlement and a drop can each end it, once.",
     ),
     (
         &["amqp: process, recorded"],
-        "As for those that are not recorded. What makes it more is in the message: whether and how often it was delivered, \
-         dead-lettered and returned before is looked for under five names, which the floor knows to be absent; and how it was \
-         settled is written behind the handler, through the lock that the SDK has around a span that is current",
+        "As for those that are not recorded. What makes it more is in the message: whether and how often it was \
+         delivered, dead-lettered and returned before is looked for under five names, which the floor knows to be absent; \
+         and how it was settled is written behind the handler, through the lock that the SDK has around a current span.",
     ),
     (
         &["core: send, recorded, without level 1", "core: process, recorded, without level 1"],
-        "Ours writes and reads the message's context, and the floor here does neither. That is level 1, and \
-         more than half of what this span costs by hand; the rows above have it in the floor as well",
+        "Ours writes and reads the message's context, and the floor here does neither. That is level 1, and a good \
+         half of what this span costs by hand; the rows above have it in the floor as well.",
     ),
 ];
