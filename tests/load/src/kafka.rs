@@ -117,9 +117,9 @@ fn drive<C: ProducerContext>(
     deliveries: &Deliveries,
     mut send: impl FnMut() -> KafkaResult<()>,
 ) -> anyhow::Result<Figures> {
-    let first = send_all(bounds.of(FIRST), producer, &mut send)?;
+    let first = send_all(bounds.of(FIRST), IN_FLIGHT, producer, &mut send)?;
     let began = Moment::now();
-    let sent = send_all(bounds.of(bounds.messages), producer, &mut send)?;
+    let sent = send_all(bounds.of(bounds.messages), IN_FLIGHT, producer, &mut send)?;
     let figures = began.until_now(sent)?;
     deliveries.must_be(first + sent)?;
     Ok(figures)
@@ -128,6 +128,7 @@ fn drive<C: ProducerContext>(
 /// Sends, polls as well, and waits for the last delivery.
 pub(crate) fn send_all<C: ProducerContext>(
     bounds: Bounds,
+    in_flight: i32,
     producer: &BaseProducer<C>,
     send: &mut impl FnMut() -> KafkaResult<()>,
 ) -> anyhow::Result<u32> {
@@ -138,7 +139,7 @@ pub(crate) fn send_all<C: ProducerContext>(
             sent += 1;
         }
         producer.poll(Duration::ZERO);
-        while producer.in_flight_count() > IN_FLIGHT {
+        while producer.in_flight_count() > in_flight {
             ensure!(!bounds.is_over(), "the broker takes no more messages");
             producer.poll(Duration::from_millis(1));
         }

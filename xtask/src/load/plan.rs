@@ -11,6 +11,8 @@ pub(crate) struct Part {
     /// What the variants are compared with; targets are for the first.
     pub(crate) floors: &'static [&'static str],
     pub(crate) variants: &'static [Variant],
+    /// Short runs and many rounds: what else the machine does is then the same in all runs of a round.
+    pub(crate) rounds: usize,
     /// No round begins after so many minutes.
     pub(crate) minutes: u64,
 }
@@ -38,7 +40,8 @@ pub(crate) const PARTS: [Part; 3] = [
     Part {
         name: "kafka",
         title: "Kafka at full speed: `BaseProducer`, acks=1",
-        messages: 1_000_000,
+        messages: 400_000,
+        rounds: 21,
         floors: &["ready", "bare"],
         variants: &[
             variant("bare", "no header"),
@@ -58,7 +61,8 @@ pub(crate) const PARTS: [Part; 3] = [
     Part {
         name: "kafka-awaited",
         title: "Kafka, each send awaited: `FutureProducer`, acks=all, linger.ms=0",
-        messages: 8_000,
+        messages: 2_000,
+        rounds: 25,
         floors: &["bare"],
         variants: &[
             variant("bare", "without us"),
@@ -72,7 +76,8 @@ pub(crate) const PARTS: [Part; 3] = [
     Part {
         name: "rabbitmq",
         title: "RabbitMQ: confirms, 512 in flight",
-        messages: 40_000,
+        messages: 15_000,
+        rounds: 35,
         floors: &["bare"],
         variants: &[
             variant("bare", "without us"),
@@ -91,6 +96,7 @@ pub(crate) const SOAK: &str = "soak";
 /// How much of it all is done.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
+    /// No more rounds than these.
     pub(crate) rounds: usize,
     /// A run has so many times fewer messages.
     pub(crate) divisor: u32,
@@ -98,7 +104,7 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    pub(crate) const FULL: Self = Self { rounds: 11, divisor: 1, soak_messages: 1_000_000 };
+    pub(crate) const FULL: Self = Self { rounds: usize::MAX, divisor: 1, soak_messages: 1_000_000 };
 
     /// Shows that the command works, and measures nothing.
     pub(crate) const QUICK: Self = Self { rounds: 2, divisor: 20, soak_messages: 50_000 };

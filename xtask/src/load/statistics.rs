@@ -7,8 +7,9 @@ const CONFIDENCE: f64 = 0.95;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Summary {
     pub(crate) median: f64,
-    pub(crate) least: f64,
-    pub(crate) most: f64,
+    /// The middle half of the values is between these.
+    pub(crate) low: f64,
+    pub(crate) high: f64,
     /// Where the true median is, with a confidence of 95 %: none where there are too few rounds to say.
     pub(crate) interval: Option<(f64, f64)>,
 }
@@ -18,7 +19,8 @@ impl Summary {
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
-        let (least, most) = (*values.first()?, *values.last()?);
+        let quarter = values.len().checked_sub(1)? / 4;
+        let (low, high) = (*values.get(quarter)?, *values.get(values.len() - 1 - quarter)?);
         let middle = values.len() / 2;
         let upper = *values.get(middle)?;
         let median = match values.len() % 2 {
@@ -27,7 +29,7 @@ impl Summary {
         };
         let interval = rank(values.len())
             .and_then(|rank| Some((*values.get(rank)?, *values.get(values.len() - 1 - rank)?)));
-        Some(Self { median, least, most, interval })
+        Some(Self { median, low, high, interval })
     }
 }
 
@@ -77,7 +79,9 @@ mod tests {
     fn a_median_is_in_the_middle() {
         assert_eq!(of(&[3.0, 1.0, 2.0]).median, 2.0);
         let even = of(&[4.0, 1.0, 2.0, 3.0]);
-        assert_eq!((even.median, even.least, even.most), (2.5, 1.0, 4.0));
+        assert_eq!((even.median, even.low, even.high), (2.5, 1.0, 4.0));
+        let nine = of(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
+        assert_eq!((nine.low, nine.high), (3.0, 7.0));
         assert_eq!(Summary::of([]), None);
     }
 

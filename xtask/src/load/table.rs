@@ -68,7 +68,7 @@ fn says<'a>(part: &'a Part, name: &str) -> &'a str {
 }
 
 fn ratio(summary: Summary) -> String {
-    format!("{:.3} ({:.2}–{:.2})", summary.median, summary.least, summary.most)
+    format!("{:.3} ({:.2}–{:.2})", summary.median, summary.low, summary.high)
 }
 
 /// 1234567 as 1,234,567.
