@@ -1,6 +1,6 @@
 //! The properties of a message that is published, as a carrier.
 
-use carrier_core::{FieldValue, Fields, TextMapCarrier, TextMapReader};
+use carrier_core::{Copies, FieldValue, Fields, TextMapCarrier, TextMapReader};
 use lapin::BasicProperties;
 use lapin::types::FieldTable;
 
@@ -22,21 +22,25 @@ impl TextMapReader for PropertiesCarrier<'_> {
         table::get(self.0.headers().as_ref(), key)
     }
 
+    fn copies<'a, const N: usize>(&'a self, keys: [&str; N]) -> [Copies<'a>; N] {
+        table::copies(self.0.headers().as_ref(), keys)
+    }
+
     fn has_any(&self, keys: &[&str]) -> bool {
         table::has_any(self.0.headers().as_ref(), keys)
     }
 }
 
 impl TextMapCarrier for PropertiesCarrier<'_> {
-    fn replace(&mut self, fields: Fields<'_>) {
+    fn replace(&mut self, fields: &mut Fields<'_>) {
         let old = self.0.headers().as_ref();
-        let stale = old.is_some_and(|old| table::is_stale(old, &fields));
+        let stale = old.is_some_and(|old| table::is_stale(old, fields));
         if !stale && fields.entries().len() == 0 {
             // A message without headers stays distinct from one with an empty table.
             return;
         }
         let mut headers = match old {
-            Some(old) if stale => table::without_stale(old, &fields),
+            Some(old) if stale => table::without_stale(old, fields),
             Some(old) => old.clone(),
             None => FieldTable::default(),
         };
@@ -44,8 +48,12 @@ impl TextMapCarrier for PropertiesCarrier<'_> {
         *self.0 = std::mem::take(self.0).with_headers(headers);
     }
 
-    fn entry_size(&self, key: &str, value: &str) -> usize {
+    fn entry_size(&self, key: &str, value: usize) -> usize {
         size::entry(key, value)
+    }
+
+    fn size_if_absent<const N: usize>(&self, keys: [&str; N]) -> Option<usize> {
+        size::content_header_if_absent(self.0, keys)
     }
 
     fn size_without(&self, fields: &Fields<'_>) -> usize {

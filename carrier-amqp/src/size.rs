@@ -4,6 +4,8 @@ use carrier_core::{Budget, Fields};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
+use crate::table::{SMALL, has_any};
+
 /// The `frame_max` that brokers and clients agree on where nobody sets one, in bytes.
 const COMMON_FRAME_MAX: usize = 131_072;
 
@@ -54,15 +56,50 @@ pub fn frame_budget(frame_max: u32) -> Budget {
 }
 
 /// What one long string adds to a table: the length of its key, the key, its type, its length, its bytes.
-pub(crate) fn entry(key: &str, value: &str) -> usize {
-    1 + key.len() + 1 + 4 + value.len()
+pub(crate) fn entry(key: &str, value: usize) -> usize {
+    1 + key.len() + 1 + 4 + value
 }
 
 /// The frame of a content header with these properties, without the headers that `fields` replaces.
 pub(crate) fn content_header(properties: &BasicProperties, fields: &Fields<'_>) -> usize {
+    let headers = properties.headers().as_ref();
+    frame(properties, headers.map_or(0, |headers| headers_without(headers, fields)))
+}
+
+/// The frame of a content header with these headers and nothing else.
+pub(crate) fn content_header_of(headers: &FieldTable, fields: &Fields<'_>) -> usize {
+    EMPTY + headers_without(headers, fields)
+}
+
+/// The frame of a content header with these properties, where none of its headers has one of these keys.
+#[inline]
+pub(crate) fn content_header_if_absent<const N: usize>(
+    properties: &BasicProperties,
+    keys: [&str; N],
+) -> Option<usize> {
+    let headers = match properties.headers() {
+        Some(headers) => headers_if_absent(headers, keys)?,
+        None => 0,
+    };
+    Some(frame(properties, headers))
+}
+
+/// The same of these headers and nothing else.
+#[inline]
+pub(crate) fn content_header_of_if_absent<const N: usize>(
+    headers: &FieldTable,
+    keys: [&str; N],
+) -> Option<usize> {
+    Some(EMPTY + headers_if_absent(headers, keys)?)
+}
+
+/// A frame with a table, which is about to be there if it is not, and no other properties.
+const EMPTY: usize = FRAME + CONTENT_HEADER + 4;
+
+fn frame(properties: &BasicProperties, headers: usize) -> usize {
     let text = |text: &Option<ShortString>| text.as_ref().map_or(0, |text| 1 + text.as_str().len());
-    FRAME
-        + CONTENT_HEADER
+    EMPTY
+        + headers
         + text(properties.content_type())
         + text(properties.content_encoding())
         + text(properties.correlation_id())
@@ -76,23 +113,29 @@ pub(crate) fn content_header(properties: &BasicProperties, fields: &Fields<'_>) 
         + properties.delivery_mode().map_or(0, |_| 1)
         + properties.priority().map_or(0, |_| 1)
         + properties.timestamp().map_or(0, |_| 8)
-        // A table that is not there yet is about to be.
-        + properties.headers().as_ref().map_or(4, |headers| headers_without(headers, fields))
-}
-
-/// The frame of a content header with these headers and nothing else.
-pub(crate) fn content_header_of(headers: &FieldTable, fields: &Fields<'_>) -> usize {
-    FRAME + CONTENT_HEADER + headers_without(headers, fields)
 }
 
 fn headers_without(headers: &FieldTable, fields: &Fields<'_>) -> usize {
-    let headers = headers.inner().iter();
-    if fields.names().next().is_none() {
-        return 4 + headers.map(pair).sum::<usize>();
-    }
-    4 + headers.filter(|(key, _)| !fields.replaces(key.as_str())).map(pair).sum::<usize>()
+    let stay = headers.inner().iter().filter(|(key, _)| !fields.replaces(key.as_str()));
+    stay.map(pair).sum()
 }
 
+#[inline]
+fn headers_if_absent<const N: usize>(headers: &FieldTable, keys: [&str; N]) -> Option<usize> {
+    if headers.inner().len() > SMALL {
+        return (!has_any(Some(headers), &keys)).then(|| headers.inner().iter().map(pair).sum());
+    }
+    let mut size = 0;
+    for (key, value) in headers {
+        if keys.contains(&key.as_str()) {
+            return None;
+        }
+        size += pair((key, value));
+    }
+    Some(size)
+}
+
+#[inline]
 fn pair((key, value): (&ShortString, &AMQPValue)) -> usize {
     1 + key.as_str().len() + size_of_value(value)
 }
@@ -100,7 +143,15 @@ fn pair((key, value): (&ShortString, &AMQPValue)) -> usize {
 /// A value with the octet of its type.
 #[inline]
 fn size_of_value(value: &AMQPValue) -> usize {
-    1 + match value {
+    match value {
+        // What most headers are.
+        AMQPValue::LongString(text) => 1 + 4 + text.as_bytes().len(),
+        other => 1 + size_of_other(other),
+    }
+}
+
+fn size_of_other(value: &AMQPValue) -> usize {
+    match value {
         AMQPValue::Void => 0,
         AMQPValue::Boolean(_) | AMQPValue::ShortShortInt(_) | AMQPValue::ShortShortUInt(_) => 1,
         AMQPValue::ShortInt(_) | AMQPValue::ShortUInt(_) => 2,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use carrier_core::{FieldValue, Fields, TextMapCarrier, TextMapReader};
+use carrier_core::{Copies, FieldValue, Fields, TextMapCarrier, TextMapReader};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 
 use crate::size;
@@ -18,6 +18,10 @@ impl TextMapReader for FieldTableReader<'_> {
 
     fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
         get(self.0, key)
+    }
+
+    fn copies<'a, const N: usize>(&'a self, keys: [&str; N]) -> [Copies<'a>; N] {
+        copies(self.0, keys)
     }
 
     fn has_any(&self, keys: &[&str]) -> bool {
@@ -42,21 +46,29 @@ impl TextMapReader for FieldTableCarrier<'_> {
         get(Some(self.0), key)
     }
 
+    fn copies<'a, const N: usize>(&'a self, keys: [&str; N]) -> [Copies<'a>; N] {
+        copies(Some(self.0), keys)
+    }
+
     fn has_any(&self, keys: &[&str]) -> bool {
         has_any(Some(self.0), keys)
     }
 }
 
 impl TextMapCarrier for FieldTableCarrier<'_> {
-    fn replace(&mut self, fields: Fields<'_>) {
-        if is_stale(self.0, &fields) {
-            *self.0 = without_stale(self.0, &fields);
+    fn replace(&mut self, fields: &mut Fields<'_>) {
+        if is_stale(self.0, fields) {
+            *self.0 = without_stale(self.0, fields);
         }
         insert(self.0, fields);
     }
 
-    fn entry_size(&self, key: &str, value: &str) -> usize {
+    fn entry_size(&self, key: &str, value: usize) -> usize {
         size::entry(key, value)
+    }
+
+    fn size_if_absent<const N: usize>(&self, keys: [&str; N]) -> Option<usize> {
+        size::content_header_of_if_absent(self.0, keys)
     }
 
     fn size_without(&self, fields: &Fields<'_>) -> usize {
@@ -80,7 +92,23 @@ pub(crate) fn get<'a>(
 }
 
 /// Up to this size a table is walked once, which is quicker than to search it for each key.
-const SMALL: usize = 16;
+pub(crate) const SMALL: usize = 10;
+
+/// A table holds a key once.
+#[inline]
+pub(crate) fn copies<'a, const N: usize>(table: Option<&'a FieldTable>, keys: [&str; N]) -> [Copies<'a>; N] {
+    let mut found = [Copies::None; N];
+    let Some(table) = table.map(FieldTable::inner) else { return found };
+    if table.len() <= SMALL {
+        for (key, value) in table {
+            if let Some(place) = keys.iter().position(|wanted| *wanted == key.as_str()) {
+                found[place] = Copies::One(text(value));
+            }
+        }
+        return found;
+    }
+    keys.map(|key| table.get(key).map_or(Copies::None, |value| Copies::One(text(value))))
+}
 
 pub(crate) fn has_any(table: Option<&FieldTable>, keys: &[&str]) -> bool {
     let Some(table) = table.map(FieldTable::inner) else { return false };
@@ -92,7 +120,7 @@ pub(crate) fn has_any(table: Option<&FieldTable>, keys: &[&str]) -> bool {
 
 /// Whether an old field is there that must go and that no new one replaces.
 pub(crate) fn is_stale(table: &FieldTable, fields: &Fields<'_>) -> bool {
-    fields.names().any(|name| fields.removes(name) && table.contains_key(name))
+    fields.may_replace() && fields.names().any(|name| fields.removes(name) && table.contains_key(name))
 }
 
 /// A copy of the table without the old fields that no new one replaces.
@@ -102,8 +130,8 @@ pub(crate) fn without_stale(table: &FieldTable, fields: &Fields<'_>) -> FieldTab
 }
 
 /// Adds each new field; a table holds a key once, so this replaces the old one.
-pub(crate) fn insert(table: &mut FieldTable, fields: Fields<'_>) {
-    for (key, value) in fields.into_entries() {
+pub(crate) fn insert(table: &mut FieldTable, fields: &mut Fields<'_>) {
+    for (key, value) in fields.take_bytes() {
         // A key over 255 bytes has no encoding (AMQP 0-9-1, section 4.2.5.5, field names are short strings).
         if let Ok(key) = ShortString::try_new(key.into_owned()) {
             // `S`, since RabbitMQ knows no short string as a value: it closes the connection.

@@ -148,7 +148,7 @@ impl<R: TextMapReader> Extractor for AsExtractor<'_, R> {
             BAGGAGE => self.baggage(),
             _ => match handover::asked(key) {
                 Some(ours) => {
-                    handover::answer(self, ours.find(self.reader, self.conflict));
+                    handover::answer(self, &ours, self.reader, self.conflict);
                     None
                 }
                 None => self.others(key).next(),
@@ -192,7 +192,7 @@ impl<C: TextMapCarrier> Injector for AsInjector<'_, C> {
         let mut fields = Fields::default();
         fields.set(key, value);
         if !fields.is_empty() {
-            self.0.replace(fields);
+            self.0.replace(&mut fields);
         }
     }
 }

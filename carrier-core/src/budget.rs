@@ -42,24 +42,23 @@ impl Budget {
     }
 
     /// Takes from `fields` what does not fit, and says how many bytes are added; `None` where not even what must stay fits
-    /// the message.
+    /// the message. `there` is what is in the message and stays.
     #[inline]
     pub(crate) fn apply<C: TextMapCarrier>(
         &self,
         carrier: &C,
+        there: usize,
         fields: &mut Fields<'_>,
         report: &mut Injection,
     ) -> Option<usize> {
-        if let Some(baggage) = fields.value_mut(BAGGAGE_AT) {
-            // So short a list cannot have too many members.
-            let is_short = |value: &str| value.len() < MAX_MEMBERS;
-            let fits = |value: &str| {
-                is_short(value) || (value.len() <= MAX_BYTES && count_members(value) <= MAX_MEMBERS)
-            };
-            let dropped = shorten(baggage, false, fits);
+        // So short a list cannot have too many members.
+        let is_short = |value: &str| value.len() < MAX_MEMBERS;
+        let fits = |value: &str| {
+            is_short(value) || (value.len() <= MAX_BYTES && count_members(value) <= MAX_MEMBERS)
+        };
+        if let Some(dropped) = fields.change(BAGGAGE_AT, |baggage| shorten(baggage, false, fits)) {
             report.drop_members(BAGGAGE, dropped, DropReason::Budget);
         }
-        let there = carrier.size_without(fields);
         let room =
             self.message.or_else(|| carrier.size_limit(there)).map(|limit| limit.saturating_sub(there));
         let added = size(carrier, fields);
@@ -75,7 +74,7 @@ impl Budget {
 }
 
 fn size<C: TextMapCarrier>(carrier: &C, fields: &Fields<'_>) -> usize {
-    fields.entries().map(|(key, value)| carrier.entry_size(key, value)).sum()
+    fields.size(|key, value| carrier.entry_size(key, value))
 }
 
 /// Takes from the lists until all fits, if that is enough; returns what is left.
@@ -90,14 +89,12 @@ fn shorten_all<C: TextMapCarrier>(
         if total <= limit {
             break;
         }
-        let Some(value) = fields.value_mut(at) else {
-            continue;
-        };
-        let own = carrier.entry_size(field, value);
-        let allowed = limit.saturating_sub(total - own);
-        let fits = |value: &str| carrier.entry_size(field, value) <= allowed;
-        let dropped = shorten(value, long_first, fits);
-        report.drop_members(field, dropped, DropReason::Budget);
+        let dropped = fields.change(at, |value| {
+            let own = carrier.entry_size(field, value.len());
+            let allowed = limit.saturating_sub(total - own);
+            shorten(value, long_first, |value| carrier.entry_size(field, value.len()) <= allowed)
+        });
+        report.drop_members(field, dropped.unwrap_or_default(), DropReason::Budget);
     }
     size(carrier, fields)
 }

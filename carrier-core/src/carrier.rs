@@ -81,6 +81,30 @@ impl<'a> From<&'a [u8]> for FieldValue<'a> {
     }
 }
 
+/// The copies of one header, as a first look finds them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Copies<'a> {
+    /// There is none.
+    None,
+    /// There is one.
+    One(FieldValue<'a>),
+    /// There are several; [`get_all`](TextMapReader::get_all) has them.
+    Several,
+}
+
+impl<'a> Copies<'a> {
+    /// What an iterator over the copies says.
+    #[inline]
+    pub fn of(mut all: impl Iterator<Item = FieldValue<'a>>) -> Self {
+        match (all.next(), all.next()) {
+            (None, _) => Self::None,
+            (Some(one), None) => Self::One(one),
+            (Some(_), Some(_)) => Self::Several,
+        }
+    }
+}
+
 /// Which one of several different `traceparent` headers is used.
 ///
 /// Identical copies count as one, and null or empty ones as none, so they are no conflict.
@@ -108,7 +132,15 @@ pub trait TextMapReader {
     /// The iterator is lazy where the transport allows it: callers stop early on a message with thousands of copies.
     fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>>;
 
-    /// Whether a header of one of these keys is there, whatever its value: asked before every injection.
+    /// The copies of each of several keys, as a first look finds them.
+    ///
+    /// Asked for every message that is read. The default asks [`get_all`](Self::get_all) for one key after the other; a
+    /// transport that can find all of them in one pass does so here.
+    fn copies<'a, const N: usize>(&'a self, keys: [&str; N]) -> [Copies<'a>; N] {
+        keys.map(|key| Copies::of(self.get_all(key)))
+    }
+
+    /// Whether a header of one of these keys is there, whatever its value.
     fn has_any(&self, keys: &[&str]) -> bool {
         keys.iter().any(|key| self.get_all(key).next().is_some())
     }
@@ -126,12 +158,12 @@ pub trait TextMapCarrier: TextMapReader {
     /// Replaces a set of fields at once.
     ///
     /// Every header whose key [`fields.replaces`](Fields::replaces) goes, with all its copies; each of
-    /// [`fields.into_entries()`](Fields::into_entries) is added once; every other header stays as it was, in its order.
-    fn replace(&mut self, fields: Fields<'_>);
+    /// [`fields.take_entries()`](Fields::take_entries) is added once; every other header stays as it was, in its order.
+    fn replace(&mut self, fields: &mut Fields<'_>);
 
-    /// What one header adds to the message, in bytes as the transport counts them.
-    fn entry_size(&self, key: &str, value: &str) -> usize {
-        key.len() + value.len()
+    /// What one header adds to the message, in bytes as the transport counts them; `value` is the length of its value.
+    fn entry_size(&self, key: &str, value: usize) -> usize {
+        key.len() + value
     }
 
     /// What counts against [`size_limit`](Self::size_limit) in the message as it is, without the headers that `fields`
@@ -139,6 +171,15 @@ pub trait TextMapCarrier: TextMapReader {
     fn size_without(&self, fields: &Fields<'_>) -> usize {
         let _ = fields;
         0
+    }
+
+    /// What counts against [`size_limit`](Self::size_limit) in a message that has none of these headers; `None` where one
+    /// is there, whatever its value.
+    ///
+    /// Asked before every injection. The default asks [`has_any`](TextMapReader::has_any) and
+    /// [`size_without`](Self::size_without); a transport that can answer both in one pass does so here.
+    fn size_if_absent<const N: usize>(&self, keys: [&str; N]) -> Option<usize> {
+        (!self.has_any(&keys)).then(|| self.size_without(&Fields::default()))
     }
 
     /// The most bytes that the transport takes where nobody set another limit; `None` where the carrier knows none.
@@ -160,6 +201,10 @@ impl<T: TextMapReader> TextMapReader for &T {
         (**self).get_all(key)
     }
 
+    fn copies<'a, const N: usize>(&'a self, keys: [&str; N]) -> [Copies<'a>; N] {
+        (**self).copies(keys)
+    }
+
     fn has_any(&self, keys: &[&str]) -> bool {
         (**self).has_any(keys)
     }
@@ -178,6 +223,10 @@ impl<T: TextMapReader> TextMapReader for &mut T {
         (**self).get_all(key)
     }
 
+    fn copies<'a, const N: usize>(&'a self, keys: [&str; N]) -> [Copies<'a>; N] {
+        (**self).copies(keys)
+    }
+
     fn has_any(&self, keys: &[&str]) -> bool {
         (**self).has_any(keys)
     }
@@ -188,12 +237,16 @@ impl<T: TextMapReader> TextMapReader for &mut T {
 }
 
 impl<T: TextMapCarrier> TextMapCarrier for &mut T {
-    fn replace(&mut self, fields: Fields<'_>) {
+    fn replace(&mut self, fields: &mut Fields<'_>) {
         (**self).replace(fields);
     }
 
-    fn entry_size(&self, key: &str, value: &str) -> usize {
+    fn entry_size(&self, key: &str, value: usize) -> usize {
         (**self).entry_size(key, value)
+    }
+
+    fn size_if_absent<const N: usize>(&self, keys: [&str; N]) -> Option<usize> {
+        (**self).size_if_absent(keys)
     }
 
     fn size_without(&self, fields: &Fields<'_>) -> usize {

@@ -1,12 +1,15 @@
 //! What one injection does to a carrier, gathered before the carrier is touched.
 
 use std::borrow::Cow;
-use std::vec;
+use std::{array, iter, mem, slice};
 
 use opentelemetry::propagation::{Injector, TextMapPropagator};
+use smallvec::SmallVec;
 
+use crate::TextMapCarrier;
 use crate::lists::count_members;
-use crate::names::{OURS, is_ours, place};
+use crate::names::{OURS, TRACEPARENT, TRACESTATE, place};
+use crate::value::Value;
 
 /// The fields that one injection replaces: the names that go, and the entries that come.
 ///
@@ -18,11 +21,13 @@ use crate::names::{OURS, is_ours, place};
 #[derive(Debug, Default)]
 pub struct Fields<'p> {
     // W3C's fields have a place each, found by a comparison and not by a search, and without an allocation: they are all that
-    // nearly anybody sends. An empty value is none.
-    ours: [String; 3],
+    // nearly anybody sends.
+    ours: [Value; 3],
     declares: [bool; 3],
     /// Whether none of the declared fields is in the carrier.
     is_new: bool,
+    /// Whether something was set that was not declared.
+    is_undeclared: bool,
     /// Whether something was set that no header may hold.
     refused: bool,
     others: Option<Box<Others<'p>>>,
@@ -31,7 +36,7 @@ pub struct Fields<'p> {
 /// What a propagator has beside W3C's fields.
 #[derive(Debug, Default)]
 struct Others<'p> {
-    entries: Vec<(Cow<'p, str>, String)>,
+    entries: Vec<(Cow<'p, str>, Value)>,
     declares: Vec<&'p str>,
 }
 
@@ -50,8 +55,23 @@ impl<'p> Fields<'p> {
     }
 
     /// The same of a propagator that has some of W3C's fields and no others.
+    #[inline]
     pub(crate) fn of_ours(declares: [bool; 3]) -> Self {
         Self { declares, ..Self::default() }
+    }
+
+    /// What counts against the limit in a carrier that has none of the declared fields; `None` where one is there, valid or
+    /// not.
+    #[inline]
+    pub(crate) fn size_if_absent<C: TextMapCarrier>(&self, carrier: &C) -> Option<usize> {
+        match (self.declares, &self.others) {
+            ([true, true, true], None) => carrier.size_if_absent(OURS),
+            ([true, true, false], None) => carrier.size_if_absent([TRACEPARENT, TRACESTATE]),
+            _ => {
+                let names: SmallVec<[&str; 8]> = self.names().collect();
+                (!carrier.has_any(&names)).then(|| carrier.size_without(&Fields::default()))
+            }
+        }
     }
 
     /// Of the fields that are declared none is in the carrier, so that none has to be looked for again.
@@ -83,7 +103,7 @@ impl<'p> Fields<'p> {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let ours = (0..OURS.len()).filter(|place| match self.declares[*place] {
             true => !self.is_new,
-            false => !self.ours[*place].is_empty(),
+            false => self.ours[*place].is_some(),
         });
         let others = self.others.iter().flat_map(|others| {
             let declared = others.declares.iter().copied().filter(|_| !self.is_new);
@@ -93,23 +113,49 @@ impl<'p> Fields<'p> {
         ours.map(|place| OURS[place]).chain(others)
     }
 
+    /// Whether an old header may have to go; where not, none has to be looked for.
+    #[inline]
+    pub fn may_replace(&self) -> bool {
+        !self.is_new || self.is_undeclared
+    }
+
     /// The headers to add, key and value, each key once.
     #[inline]
     pub fn entries(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        Entries { fields: self, next: 0, left: self.count() }
+        Entries { fields: self, next: 0, left: self.count() }.map(|(key, value)| (key, value.as_str()))
     }
 
-    /// The headers to add, by value: most carriers can keep the `String` as it is.
+    /// The same, for a transport whose values are bytes: it spares making text of them. They are ASCII.
     #[inline]
-    pub fn into_entries(self) -> impl ExactSizeIterator<Item = (Cow<'p, str>, String)> {
-        let (left, others) = (self.count(), self.others.map(|others| others.entries));
-        IntoEntries { ours: self.ours, others: others.unwrap_or_default().into_iter(), next: 0, left }
+    pub fn bytes(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
+        Entries { fields: self, next: 0, left: self.count() }.map(|(key, value)| (key, value.as_bytes()))
+    }
+
+    /// Takes the headers to add, by value: most carriers can keep the `String` as it is.
+    #[inline]
+    pub fn take_entries(&mut self) -> impl ExactSizeIterator<Item = (Cow<'p, str>, String)> {
+        Taken::of(self).map(|(key, value)| (key, value.take_string()))
+    }
+
+    /// The same, for a transport whose values are bytes: it spares making text of them. They are ASCII.
+    #[inline]
+    pub fn take_bytes(&mut self) -> impl ExactSizeIterator<Item = (Cow<'p, str>, Vec<u8>)> {
+        Taken::of(self).map(|(key, value)| (key, value.take_bytes()))
+    }
+
+    /// What the headers to add come to, where `size` says it of a key and the length of its value.
+    #[inline]
+    pub(crate) fn size(&self, size: impl Fn(&str, usize) -> usize) -> usize {
+        let ours = OURS.into_iter().zip(&self.ours).filter(|(_, value)| value.is_some());
+        let ours: usize = ours.map(|(key, value)| size(key, value.len())).sum();
+        let others = self.others.iter().flat_map(|others| &others.entries);
+        ours + others.map(|(key, value)| size(key, value.len())).sum::<usize>()
     }
 
     /// Which of W3C's fields are about to be added.
     #[inline]
     pub(crate) fn ours(&self) -> [bool; 3] {
-        self.ours.each_ref().map(|value| !value.is_empty())
+        self.ours.each_ref().map(Value::is_some)
     }
 
     /// The keys of the others that are.
@@ -131,13 +177,19 @@ impl<'p> Fields<'p> {
 
     /// Sets one of W3C's fields to what is known to be a field value.
     #[inline]
-    pub(crate) fn put(&mut self, place: usize, value: String) {
+    pub(crate) fn put(&mut self, place: usize, value: Value) {
         self.ours[place] = value;
     }
 
-    /// The value of one of W3C's fields that is about to be added.
-    pub(crate) fn value_mut(&mut self, place: usize) -> Option<&mut String> {
-        Some(&mut self.ours[place]).filter(|value| !value.is_empty())
+    /// Changes one of W3C's lists, if it is about to be added.
+    #[inline]
+    pub(crate) fn change<T>(&mut self, place: usize, change: impl FnOnce(&mut String) -> T) -> Option<T> {
+        let Value::Text(text) = &mut self.ours[place] else { return None };
+        let result = change(text);
+        if text.is_empty() {
+            self.ours[place] = Value::None;
+        }
+        Some(result)
     }
 
     /// Takes back all that was about to be added; the old headers still go.
@@ -149,7 +201,7 @@ impl<'p> Fields<'p> {
     /// How many members one of W3C's lists has that is about to be added.
     #[inline]
     pub(crate) fn members(&self, place: usize) -> usize {
-        match &*self.ours[place] {
+        match self.ours[place].as_str() {
             "" => 0,
             list => count_members(list),
         }
@@ -163,7 +215,7 @@ impl<'p> Fields<'p> {
     #[inline]
     fn count(&self) -> usize {
         let others = self.others.as_ref().map_or(0, |others| others.entries.len());
-        self.ours.iter().filter(|value| !value.is_empty()).count() + others
+        self.ours.iter().filter(|value| value.is_some()).count() + others
     }
 
     #[inline]
@@ -177,7 +229,7 @@ impl<'p> Fields<'p> {
     #[inline]
     fn sets(&self, key: &str) -> bool {
         match place(key) {
-            Some(place) => !self.ours[place].is_empty(),
+            Some(place) => self.ours[place].is_some(),
             None => {
                 self.others.as_ref().is_some_and(|others| others.entries.iter().any(|(name, _)| name == key))
             }
@@ -193,19 +245,21 @@ impl Injector for Fields<'_> {
             return;
         }
         if let Some(place) = place {
-            self.ours[place] = value;
+            self.is_undeclared |= !self.declares[place];
+            self.ours[place] = value.into();
             return;
         }
+        self.is_undeclared |= !self.declares(key);
         let others = self.others.get_or_insert_default();
         if let Some((_, old)) = others.entries.iter_mut().find(|(name, _)| name == key) {
-            *old = value;
+            *old = value.into();
             return;
         }
         let key = match others.declares.iter().find(|name| **name == key) {
             Some(name) => Cow::Borrowed(*name),
             None => Cow::Owned(key.to_owned()),
         };
-        others.entries.push((key, value));
+        others.entries.push((key, value.into()));
     }
 }
 
@@ -217,14 +271,14 @@ struct Entries<'f, 'p> {
 }
 
 impl<'f> Iterator for Entries<'f, '_> {
-    type Item = (&'f str, &'f str);
+    type Item = (&'f str, &'f Value);
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
         while let Some(value) = self.fields.ours.get(self.next) {
             self.next += 1;
-            if !value.is_empty() {
+            if value.is_some() {
                 return Some((OURS[self.next - 1], value));
             }
         }
@@ -240,27 +294,32 @@ impl<'f> Iterator for Entries<'f, '_> {
 
 impl ExactSizeIterator for Entries<'_, '_> {}
 
-/// What is to be added, by value.
-struct IntoEntries<'p> {
-    ours: [String; 3],
-    others: vec::IntoIter<(Cow<'p, str>, String)>,
-    next: usize,
+/// What is to be added, to be taken.
+struct Taken<'f, 'p> {
+    ours: iter::Zip<array::IntoIter<&'static str, 3>, slice::IterMut<'f, Value>>,
+    others: slice::IterMut<'f, (Cow<'p, str>, Value)>,
     left: usize,
 }
 
-impl<'p> Iterator for IntoEntries<'p> {
-    type Item = (Cow<'p, str>, String);
+impl<'f, 'p> Taken<'f, 'p> {
+    #[inline]
+    fn of(fields: &'f mut Fields<'p>) -> Self {
+        let left = fields.count();
+        let others: &mut [_] = fields.others.as_mut().map_or(&mut [], |others| &mut others.entries);
+        Self { ours: OURS.into_iter().zip(&mut fields.ours), others: others.iter_mut(), left }
+    }
+}
+
+impl<'f, 'p> Iterator for Taken<'f, 'p> {
+    type Item = (Cow<'p, str>, &'f mut Value);
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        while let Some(value) = self.ours.get_mut(self.next) {
-            self.next += 1;
-            if !value.is_empty() {
-                return Some((Cow::Borrowed(OURS[self.next - 1]), std::mem::take(value)));
-            }
+        match self.ours.find(|(_, value)| value.is_some()) {
+            Some((key, value)) => Some((Cow::Borrowed(key), value)),
+            None => self.others.next().map(|(key, value)| (mem::take(key), value)),
         }
-        self.others.next()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -268,12 +327,7 @@ impl<'p> Iterator for IntoEntries<'p> {
     }
 }
 
-impl ExactSizeIterator for IntoEntries<'_> {}
-
-/// Whether a header may have this name.
-pub(crate) fn is_writable(key: &str) -> bool {
-    is_ours(key) || is_token(key)
-}
+impl ExactSizeIterator for Taken<'_, '_> {}
 
 /// A token of RFC 9110, section 5.6.2.
 pub(crate) fn is_token(key: &str) -> bool {
@@ -344,6 +398,23 @@ mod tests {
         fields.set("x-undeclared", "1".into());
         assert!(fields.replaces("x-undeclared"));
         assert_eq!(fields.names().collect::<Vec<_>>(), ["x-undeclared"]);
+    }
+
+    #[test]
+    fn of_a_new_message_only_what_was_not_declared_may_be_replaced() {
+        let propagator = Declares(vec!["traceparent".into(), "b3".into()]);
+        let mut fields = Fields::of(&propagator);
+        assert!(fields.may_replace());
+        fields.for_a_new_message();
+        fields.set("traceparent", "new".into());
+        fields.set("b3", "new".into());
+        assert!(!fields.may_replace() && fields.names().next().is_none());
+        for undeclared in ["tracestate", "x-undeclared"] {
+            let mut fields = Fields::of(&propagator);
+            fields.for_a_new_message();
+            fields.set(undeclared, "new".into());
+            assert!(fields.may_replace() && fields.names().eq([undeclared]));
+        }
     }
 
     #[test]

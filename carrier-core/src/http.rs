@@ -81,14 +81,16 @@ impl TextMapReader for HeaderMap {
 }
 
 impl TextMapCarrier for HeaderMap {
-    fn replace(&mut self, fields: Fields<'_>) {
-        for name in fields.names() {
-            match place(name) {
-                Some(place) => self.remove(&NAMES[place]),
-                None => self.remove(name),
-            };
+    fn replace(&mut self, fields: &mut Fields<'_>) {
+        if fields.may_replace() {
+            for name in fields.names() {
+                match place(name) {
+                    Some(place) => self.remove(&NAMES[place]),
+                    None => self.remove(name),
+                };
+            }
         }
-        let entries = fields.into_entries();
+        let entries = fields.take_bytes();
         // As many as are added, where a map that is empty would make room for eight.
         let _ = self.try_reserve(entries.len());
         for (key, value) in entries {

@@ -29,13 +29,14 @@ mod stored;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod used;
+mod value;
 mod w3c;
 
 pub use opentelemetry;
 
 pub use self::bridge::{AsExtractor, AsInjector, FromExtractor};
 pub use self::budget::Budget;
-pub use self::carrier::{Conflict, FieldValue, TextMapCarrier, TextMapReader};
+pub use self::carrier::{Conflict, Copies, FieldValue, TextMapCarrier, TextMapReader};
 pub use self::fields::Fields;
 pub use self::injection::{DropReason, Dropped, Injection, Outcome};
 pub use self::propagation::{extract, inject, inspect};

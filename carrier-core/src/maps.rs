@@ -16,11 +16,11 @@ impl<S: BuildHasher> TextMapReader for HashMap<String, String, S> {
 }
 
 impl<S: BuildHasher> TextMapCarrier for HashMap<String, String, S> {
-    fn replace(&mut self, fields: Fields<'_>) {
+    fn replace(&mut self, fields: &mut Fields<'_>) {
         for name in fields.names() {
             self.remove(name);
         }
-        self.extend(fields.into_entries().map(|(key, value)| (key.into_owned(), value)));
+        self.extend(fields.take_entries().map(|(key, value)| (key.into_owned(), value)));
     }
 }
 
@@ -35,11 +35,11 @@ impl TextMapReader for BTreeMap<String, String> {
 }
 
 impl TextMapCarrier for BTreeMap<String, String> {
-    fn replace(&mut self, fields: Fields<'_>) {
+    fn replace(&mut self, fields: &mut Fields<'_>) {
         for name in fields.names() {
             self.remove(name);
         }
-        self.extend(fields.into_entries().map(|(key, value)| (key.into_owned(), value)));
+        self.extend(fields.take_entries().map(|(key, value)| (key.into_owned(), value)));
     }
 }
 
@@ -56,8 +56,8 @@ impl TextMapReader for Vec<(String, String)> {
 
 /// The other pairs keep their order; new ones are appended.
 impl TextMapCarrier for Vec<(String, String)> {
-    fn replace(&mut self, fields: Fields<'_>) {
+    fn replace(&mut self, fields: &mut Fields<'_>) {
         self.retain(|(name, _)| !fields.replaces(name));
-        self.extend(fields.into_entries().map(|(key, value)| (key.into_owned(), value)));
+        self.extend(fields.take_entries().map(|(key, value)| (key.into_owned(), value)));
     }
 }

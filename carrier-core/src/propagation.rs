@@ -5,17 +5,17 @@ use std::borrow::Cow;
 use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::global::get_text_map_propagator;
-use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
+use opentelemetry::propagation::{Extractor, TextMapPropagator};
+use opentelemetry::trace::{SpanContext, TraceContextExt};
 
 use crate::environment;
 use crate::injection::DropReason;
-use crate::names::{BAGGAGE, BAGGAGE_AT, OURS, TRACESTATE_AT, is_ours};
+use crate::names::{BAGGAGE, is_ours};
 use crate::read::MAX_REPETITIONS;
 use crate::settings::{BaggageFilter, Settings, Source};
 use crate::used::Used;
 use crate::{
-    AsExtractor, Existing, Extraction, Fields, Injection, Outcome, Propagation, Reason, Status,
+    AsExtractor, Conflict, Existing, Extraction, Fields, Injection, Outcome, Propagation, Reason, Status,
     TextMapCarrier, TextMapReader, Trust, W3c,
 };
 
@@ -81,16 +81,20 @@ impl Propagation {
     pub fn inject<C: TextMapCarrier>(&self, cx: &Context, carrier: &mut C) -> Injection {
         let settings = &*self.0;
         self.with_propagator(|propagator| {
-            let survey = settings.survey(propagator, carrier);
-            settings.inject(propagator, survey, cx, carrier)
+            let fields = propagator.fields();
+            let survey = settings.survey(propagator, &fields, carrier);
+            settings.inject(propagator, fields, survey, cx, carrier)
         })
         .unwrap_or_default()
     }
 
     /// What is in a carrier already; `None` where propagation is off.
     #[cfg(feature = "instrumentation")]
-    pub(crate) fn survey<R: TextMapReader>(&self, carrier: &R) -> Option<Survey> {
-        self.with_propagator(|propagator| self.0.survey(propagator, carrier))
+    pub(crate) fn survey<C: TextMapCarrier>(&self, carrier: &C) -> Option<Survey> {
+        self.with_propagator(|propagator| {
+            let has_spans = propagator.has_spans();
+            Survey { has_spans, ..self.0.survey(propagator, &propagator.fields(), carrier) }
+        })
     }
 
     /// [`inject`](Self::inject) behind a [`survey`](Self::survey) of the same carrier.
@@ -106,8 +110,8 @@ impl Propagation {
         let is_same = !matches!(self.0.source, Source::Application);
         self.with_propagator(|propagator| {
             let survey = survey.take().unwrap_or_default();
-            let is_new = survey.is_new && is_same;
-            self.0.inject(propagator, Survey { is_new, ..survey }, cx, carrier)
+            let size = survey.size.filter(|_| is_same);
+            self.0.inject(propagator, propagator.fields(), Survey { size, ..survey }, cx, carrier)
         })
         .unwrap_or_default()
     }
@@ -115,10 +119,16 @@ impl Propagation {
     /// [`inspect`](Self::inspect) without the status, which costs a second look through another propagator.
     #[cfg(feature = "instrumentation")]
     pub(crate) fn links<R: TextMapReader>(&self, reader: &R) -> Extraction {
-        self.find(reader, Report::for_the_event())
+        let mut more = None;
+        let context = self.glance(reader, &mut more);
+        match more {
+            None => Extraction::of(context, Status::Absent),
+            Some(found) => self.judged(found),
+        }
     }
 
-    /// Calls `then` with the propagator that writes; `None` where propagation is off.
+    /// Calls `then` with the propagator that is used; `None` where propagation is off.
+    #[inline]
     fn with_propagator<T>(&self, mut then: impl FnMut(Used<'_>) -> T) -> Option<T> {
         match &self.0.source {
             Source::Application => get_text_map_propagator(|propagator| {
@@ -133,41 +143,47 @@ impl Propagation {
 
     /// Reads the context that a carrier brought; an empty context where there is none, or none to be trusted.
     pub fn extract<R: TextMapReader>(&self, reader: &R) -> Context {
-        self.find(reader, Report::for_the_event()).into_context()
+        let mut more = None;
+        let context = self.glance(reader, &mut more);
+        match more {
+            None => context,
+            Some(found) => self.judged(found).into_context(),
+        }
     }
 
     /// Reads the context that a carrier brought, and says what was found.
     pub fn inspect<R: TextMapReader>(&self, reader: &R) -> Extraction {
-        self.find(reader, Report::Wanted)
+        let found = self.with_propagator(|propagator| self.0.read(propagator, reader, Report::Wanted));
+        self.judged(found.unwrap_or_else(nothing))
     }
 
     /// The span that a carrier brought, trusted or not.
     #[cfg(feature = "instrumentation")]
     pub(crate) fn sender<R: TextMapReader>(&self, reader: &R) -> Option<SpanContext> {
-        let found = self.read(reader, Report::Unwanted);
+        let found = self.with_propagator(|propagator| self.0.read(propagator, reader, Report::Unwanted))?;
         let span = found.context.span();
         Some(span.span_context()).filter(|span| span.is_valid()).cloned()
     }
 
-    fn find<R: TextMapReader>(&self, reader: &R, report: Report) -> Extraction {
-        let mut found = self.read(reader, report);
-        self.0.distrust(&mut found);
-        found
+    /// The context of a message that there is nothing to say of; of another, `more` gets what was found.
+    #[inline]
+    fn glance<R: TextMapReader>(&self, reader: &R, more: &mut Option<Extraction>) -> Context {
+        let settings = &*self.0;
+        let quick = self.with_propagator(|propagator| {
+            let quick = settings.quick(propagator, reader);
+            if quick.is_none() {
+                *more = Some(settings.read(propagator, reader, Report::for_the_event()));
+            }
+            quick
+        });
+        quick.flatten().unwrap_or_default()
     }
 
-    fn read<R: TextMapReader>(&self, reader: &R, report: Report) -> Extraction {
-        let settings = &*self.0;
-        let found = match &settings.source {
-            Source::Application => get_text_map_propagator(|propagator| {
-                is_used(propagator).then(|| settings.read(propagator, reader, report))
-            })
-            .unwrap_or_else(|| settings.read_own(environment::propagator(), reader)),
-            Source::Own(propagator) => settings.read(&**propagator, reader, report),
-            Source::W3c(w3c) => settings.read_own(w3c, reader),
-            Source::Off => nothing(),
-        };
+    /// What is left of what was found; a doubt is told, which must not happen inside of OpenTelemetry's lock.
+    fn judged(&self, mut found: Extraction) -> Extraction {
         #[cfg(feature = "tracing")]
         crate::doubt::tell(&found.status);
+        self.0.distrust(&mut found);
         found
     }
 }
@@ -179,8 +195,8 @@ pub(crate) struct Survey {
     /// Whether the propagator writes spans: one of baggage alone does not.
     #[cfg(feature = "instrumentation")]
     has_spans: bool,
-    /// Whether it is certain that none of the fields is there.
-    is_new: bool,
+    /// What counts against the limit where it is certain that none of the fields is there.
+    size: Option<usize>,
     existing: Option<SpanContext>,
     /// What becomes of the message where nothing is to be written.
     outcome: Outcome,
@@ -221,6 +237,14 @@ fn is_used(propagator: &dyn TextMapPropagator) -> bool {
     propagator.fields().next().is_some()
 }
 
+/// What a propagator sees in a view.
+fn show(propagator: &dyn TextMapPropagator, view: &dyn Extractor) -> Context {
+    let empty = Context::new();
+    // Some propagators answer with the current context instead of the one they are given.
+    let _guard = empty.clone().attach();
+    propagator.extract_with_context(&empty, view)
+}
+
 fn nothing() -> Extraction {
     Extraction::of(Context::new(), Status::Absent)
 }
@@ -228,20 +252,11 @@ fn nothing() -> Extraction {
 impl Settings {
     /// What of the propagator's fields is in a carrier, and what that means for an injection.
     #[inline]
-    fn survey<R: TextMapReader>(&self, propagator: Used<'_>, carrier: &R) -> Survey {
-        let is_reused = propagator.is_in(carrier);
-        let mut survey = Survey {
-            is_reused,
-            is_new: !is_reused,
-            #[cfg(feature = "instrumentation")]
-            has_spans: propagator.has_spans(),
-            ..Survey::default()
-        };
+    fn survey<C: TextMapCarrier>(&self, propagator: Used<'_>, fields: &Fields<'_>, carrier: &C) -> Survey {
+        let size = fields.size_if_absent(carrier);
+        let mut survey = Survey { is_reused: size.is_none(), size, ..Survey::default() };
         if survey.is_reused {
-            let mut found = match propagator {
-                Used::Ours(w3c) => self.read_own(w3c, carrier),
-                Used::Other(propagator) => self.read(propagator, carrier, Report::Wanted),
-            };
+            let mut found = self.read(propagator, carrier, Report::Wanted);
             let is_valid = found.context.has_active_span();
             survey.outcome = match self.existing {
                 Existing::Keep if is_valid => Outcome::Kept,
@@ -258,29 +273,34 @@ impl Settings {
     }
 
     #[inline]
-    fn inject<C: TextMapCarrier>(
+    fn inject<'p, C: TextMapCarrier>(
         &self,
-        propagator: Used<'_>,
+        propagator: Used<'p>,
+        mut fields: Fields<'p>,
         survey: Survey,
         cx: &Context,
         carrier: &mut C,
     ) -> Injection {
-        let Survey { is_reused, is_new, .. } = survey;
+        let Survey { is_reused, size, .. } = survey;
         let mut report = Injection::of(survey.existing, survey.outcome);
         if report.outcome != Outcome::Nothing {
             return report;
         }
         let (cx, dropped) = filtered(cx, self.baggage_out.as_ref());
         report.drop_members(BAGGAGE, dropped, DropReason::NotAllowed);
-        let mut fields = propagator.write(&cx);
-        report_left_out(&cx, &fields, &mut report);
+        propagator.write(&cx, &mut fields, &mut report);
         if !fields.has_entries() && !is_reused {
             return report;
         }
-        if is_new {
-            fields.for_a_new_message();
-        }
-        match self.budget.apply(carrier, &mut fields, &mut report) {
+        let there = match size {
+            Some(size) => {
+                fields.for_a_new_message();
+                // A propagator may set what it did not declare.
+                if fields.may_replace() { carrier.size_without(&fields) } else { size }
+            }
+            None => carrier.size_without(&fields),
+        };
+        match self.budget.apply(carrier, there, &mut fields, &mut report) {
             Some(bytes) if fields.has_entries() => report.written(&fields, bytes),
             Some(_) => report.outcome = Outcome::Removed,
             None => {
@@ -288,27 +308,50 @@ impl Settings {
                 report.outcome = Outcome::NoRoom;
             }
         }
-        carrier.replace(fields);
+        carrier.replace(&mut fields);
         report
     }
 
-    fn read_own<R: TextMapReader>(&self, propagator: &W3c, reader: &R) -> Extraction {
-        propagator.find(reader, self.conflict.unwrap_or(reader.conflict())).onto(&Context::new())
+    /// The context of a message as nearly all are; `None` where there is more to look at.
+    #[inline]
+    fn quick<R: TextMapReader>(&self, propagator: Used<'_>, reader: &R) -> Option<Context> {
+        if self.trust != Trust::Parent || self.baggage_in.is_some() {
+            return None;
+        }
+        match propagator {
+            Used::Ours(w3c) => w3c.plain(reader).map(|plain| plain.onto(&Context::new())),
+            Used::Other(propagator) => (Report::for_the_event() == Report::Unwanted)
+                .then(|| show(propagator, &AsExtractor::with_conflict(reader, self.conflict(reader)))),
+        }
     }
 
-    fn read<R: TextMapReader>(
+    fn conflict<R: TextMapReader>(&self, reader: &R) -> Conflict {
+        self.conflict.unwrap_or_else(|| reader.conflict())
+    }
+
+    fn read<R: TextMapReader>(&self, propagator: Used<'_>, reader: &R, report: Report) -> Extraction {
+        match propagator {
+            Used::Ours(w3c) => self.read_own(w3c, reader),
+            Used::Other(propagator) => self.read_other(propagator, reader, report),
+        }
+    }
+
+    fn read_own<R: TextMapReader>(&self, propagator: &W3c, reader: &R) -> Extraction {
+        if let Some(plain) = propagator.plain(reader) {
+            let status = if plain.is_empty() { Status::Absent } else { Status::Valid };
+            return Extraction::of(plain.onto(&Context::new()), status);
+        }
+        propagator.find(reader, self.conflict(reader)).onto(&Context::new())
+    }
+
+    fn read_other<R: TextMapReader>(
         &self,
         propagator: &dyn TextMapPropagator,
         reader: &R,
         report: Report,
     ) -> Extraction {
-        let view = AsExtractor::with_conflict(reader, self.conflict.unwrap_or(reader.conflict()));
-        let empty = Context::new();
-        let context = {
-            // Some propagators answer with the current context instead of the one they are given.
-            let _guard = empty.clone().attach();
-            propagator.extract_with_context(&empty, &view)
-        };
+        let view = AsExtractor::with_conflict(reader, self.conflict(reader));
+        let context = show(propagator, &view);
         if report == Report::Unwanted {
             return Extraction { context, ..nothing() };
         }
@@ -350,24 +393,6 @@ impl Settings {
         }
         if let (Cow::Owned(filtered), _) = filtered(&found.context, self.baggage_in.as_ref()) {
             found.context = filtered;
-        }
-    }
-}
-
-/// Reports the members that the propagator itself left out: over its limits, or not fit for a header.
-#[inline]
-fn report_left_out(cx: &Context, fields: &Fields<'_>, report: &mut Injection) {
-    let limit_or_invalid = if fields.is_refused() { DropReason::Invalid } else { DropReason::Budget };
-    let baggage = cx.baggage().len();
-    let span = cx.span();
-    let state = span.span_context().trace_state();
-    let is_sent = *state != TraceState::NONE && span.span_context().is_valid();
-    let state = if is_sent { state.into_iter().len() } else { 0 };
-    for (at, there, reason) in
-        [(BAGGAGE_AT, baggage, limit_or_invalid), (TRACESTATE_AT, state, DropReason::Invalid)]
-    {
-        if there > 0 && fields.has(OURS[at]) {
-            report.drop_members(OURS[at], there.saturating_sub(fields.members(at)), reason);
         }
     }
 }

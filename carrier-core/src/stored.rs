@@ -223,11 +223,11 @@ impl TextMapReader for StoredContext {
 
 /// What is over the limits of the format is not kept, so that what is captured is what is read back.
 impl TextMapCarrier for StoredContext {
-    fn replace(&mut self, fields: Fields<'_>) {
+    fn replace(&mut self, fields: &mut Fields<'_>) {
         for name in fields.names() {
             self.0.remove(name);
         }
-        for (key, value) in fields.into_entries() {
+        for (key, value) in fields.take_entries() {
             self.keep(key.into_owned(), value);
         }
     }

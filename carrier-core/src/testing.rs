@@ -16,7 +16,8 @@ use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId};
 
-use crate::{TextMapCarrier, TextMapReader};
+use crate::names::OURS;
+use crate::{Copies, Fields, TextMapCarrier, TextMapReader};
 
 /// A context as another service would have sent it: remote and sampled, in a trace of its own.
 pub fn remote_context() -> Context {
@@ -61,9 +62,32 @@ pub fn assert_carries_nothing<R: TextMapReader>(reader: &R) {
     assert!(found == Carried::of(&Context::new()), "the message carries a context: {found}");
 }
 
+/// Asserts that what a carrier answers quickly is what it answers key by key.
+///
+/// For a carrier of one's own that implements [`copies`](TextMapReader::copies), [`has_any`](TextMapReader::has_any) or
+/// [`size_if_absent`](TextMapCarrier::size_if_absent), with W3C's fields in it and without.
+///
+/// # Panics
+///
+/// Where one of them disagrees with [`get_all`](TextMapReader::get_all) or
+/// [`size_without`](TextMapCarrier::size_without); the message says which.
+#[track_caller]
+pub fn assert_consistent<C: TextMapCarrier>(carrier: &C) {
+    let copies = OURS.map(|key| Copies::of(carrier.get_all(key)));
+    assert_eq!(carrier.copies(OURS), copies, "`copies` says something else than `get_all`");
+    let is_there = copies.iter().any(|copies| *copies != Copies::None);
+    assert_eq!(carrier.has_any(&OURS), is_there, "`has_any` says something else than `get_all`");
+    let size = (!is_there).then(|| carrier.size_without(&Fields::default()));
+    assert_eq!(
+        carrier.size_if_absent(OURS),
+        size,
+        "`size_if_absent` says something else than `size_without`"
+    );
+}
+
 /// What of a context travels in a message.
-#[derive(PartialEq)]
-struct Carried {
+#[derive(Debug, PartialEq)]
+pub(crate) struct Carried {
     trace_id: TraceId,
     span_id: SpanId,
     flags: TraceFlags,
@@ -72,7 +96,7 @@ struct Carried {
 }
 
 impl Carried {
-    fn of(cx: &Context) -> Self {
+    pub(crate) fn of(cx: &Context) -> Self {
         let span = cx.span();
         let span = span.span_context();
         let mut baggage: Vec<_> = cx
@@ -111,6 +135,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
+    use crate::FieldValue;
 
     fn message(assertion: impl FnOnce()) -> String {
         *catch_unwind(AssertUnwindSafe(assertion)).unwrap_err().downcast::<String>().unwrap()
@@ -128,6 +153,30 @@ mod tests {
         let headers: HashMap<_, _> = carrying(&sent);
         let failure = message(|| assert_carries(&headers, &other));
         assert!(failure.contains(&sent.span().span_context().trace_id().to_string()), "{failure}");
+    }
+
+    #[test]
+    fn a_carrier_that_contradicts_itself_fails() {
+        struct Forgets;
+        impl TextMapReader for Forgets {
+            fn keys(&self) -> impl Iterator<Item = &str> {
+                std::iter::empty()
+            }
+
+            fn get_all<'a>(&'a self, _: &str) -> impl Iterator<Item = FieldValue<'a>> {
+                std::iter::once(FieldValue::Null)
+            }
+        }
+        impl TextMapCarrier for Forgets {
+            fn replace(&mut self, _: &mut Fields<'_>) {}
+
+            fn size_if_absent<const N: usize>(&self, _: [&str; N]) -> Option<usize> {
+                Some(0)
+            }
+        }
+        let failure = message(|| assert_consistent(&Forgets));
+        assert!(failure.contains("`size_if_absent`"), "{failure}");
+        assert_consistent(&HashMap::from([("baggage".to_owned(), String::new())]));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! The propagator that an injection uses.
 
 use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{TraceContextExt, TraceState};
 
-use crate::fields::is_writable;
-use crate::{Fields, TextMapReader, W3c};
+use crate::injection::{DropReason, Injection};
+use crate::names::{BAGGAGE_AT, OURS, TRACESTATE_AT};
+use crate::{Fields, W3c};
 
 /// The propagator that is used.
 #[derive(Clone, Copy)]
@@ -15,25 +18,12 @@ pub(crate) enum Used<'p> {
 }
 
 impl<'p> Used<'p> {
-    /// Whether one of its fields is in a carrier, valid or not.
+    /// Its fields, of which none is set yet.
     #[inline]
-    pub(crate) fn is_in<R: TextMapReader>(self, carrier: &R) -> bool {
+    pub(crate) fn fields(self) -> Fields<'p> {
         match self {
-            Self::Ours(w3c) => carrier.has_any(w3c.names()),
-            Self::Other(propagator) => {
-                let mut names = propagator.fields().filter(|name| is_writable(name));
-                let mut some = [""; 4];
-                loop {
-                    let mut count = 0;
-                    for name in names.by_ref().take(some.len()) {
-                        some[count] = name;
-                        count += 1;
-                    }
-                    if count == 0 || carrier.has_any(&some[..count]) {
-                        return count > 0;
-                    }
-                }
-            }
+            Self::Ours(w3c) => Fields::of_ours([w3c.trace_context, w3c.trace_context, w3c.baggage]),
+            Self::Other(propagator) => Fields::of(propagator),
         }
     }
 
@@ -46,16 +36,32 @@ impl<'p> Used<'p> {
         }
     }
 
-    /// What it writes for a context.
+    /// Writes its fields for a context; what it leaves out is reported.
     #[inline]
-    pub(crate) fn write(self, cx: &Context) -> Fields<'p> {
+    pub(crate) fn write(self, cx: &Context, fields: &mut Fields<'p>, report: &mut Injection) {
         match self {
-            Self::Ours(w3c) => w3c.write(cx),
+            Self::Ours(w3c) => w3c.write(cx, fields, report),
             Self::Other(propagator) => {
-                let mut fields = Fields::of(propagator);
-                propagator.inject_context(cx, &mut fields);
-                fields
+                propagator.inject_context(cx, fields);
+                report_left_out(cx, fields, report);
             }
+        }
+    }
+}
+
+/// Reports the members that a propagator left out: over its limits, or not fit for a header.
+fn report_left_out(cx: &Context, fields: &Fields<'_>, report: &mut Injection) {
+    let limit_or_invalid = if fields.is_refused() { DropReason::Invalid } else { DropReason::Budget };
+    let baggage = cx.baggage().len();
+    let span = cx.span();
+    let state = span.span_context().trace_state();
+    let is_sent = *state != TraceState::NONE && span.span_context().is_valid();
+    let state = if is_sent { state.into_iter().len() } else { 0 };
+    for (at, there, reason) in
+        [(BAGGAGE_AT, baggage, limit_or_invalid), (TRACESTATE_AT, state, DropReason::Invalid)]
+    {
+        if there > 0 && fields.has(OURS[at]) {
+            report.drop_members(OURS[at], there.saturating_sub(fields.members(at)), reason);
         }
     }
 }

@@ -33,8 +33,8 @@ impl TextMapReader for One<'_> {
 }
 
 impl TextMapCarrier for One<'_> {
-    fn replace(&mut self, fields: Fields<'_>) {
-        fields.into_entries().for_each(|entry| drop(black_box(entry)));
+    fn replace(&mut self, fields: &mut Fields<'_>) {
+        fields.take_entries().for_each(|entry| drop(black_box(entry)));
     }
 }
 
@@ -62,6 +62,27 @@ fn the_propagator_allocates_the_string_that_the_injector_takes_and_no_more() {
 fn an_injection_allocates_the_value_and_no_more() {
     let (propagation, cx) = (propagation(), testing::remote_context());
     assert_eq!(allocated(|| propagation.inject(&cx, &mut One(&[]))).0, 1);
+}
+
+#[test]
+fn an_injection_into_a_carrier_of_bytes_allocates_nothing() {
+    struct Bytes;
+    impl TextMapReader for Bytes {
+        fn keys(&self) -> impl Iterator<Item = &str> {
+            std::iter::empty()
+        }
+
+        fn get_all<'a>(&'a self, _: &str) -> impl Iterator<Item = FieldValue<'a>> {
+            std::iter::empty()
+        }
+    }
+    impl TextMapCarrier for Bytes {
+        fn replace(&mut self, fields: &mut Fields<'_>) {
+            fields.bytes().for_each(|entry| assert_eq!(black_box(entry).1.len(), 55));
+        }
+    }
+    let (propagation, cx) = (propagation(), testing::remote_context());
+    assert_eq!(allocated(|| propagation.inject(&cx, &mut Bytes)).0, 0);
 }
 
 #[test]

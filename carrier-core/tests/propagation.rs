@@ -281,7 +281,7 @@ impl TextMapReader for Limited {
 }
 
 impl TextMapCarrier for Limited {
-    fn replace(&mut self, fields: Fields<'_>) {
+    fn replace(&mut self, fields: &mut Fields<'_>) {
         self.headers.replace(fields);
     }
 

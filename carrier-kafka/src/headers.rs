@@ -1,25 +1,24 @@
 //! Record headers as a carrier.
 
 use std::ffi::{CStr, CString};
-use std::fmt;
+use std::{fmt, iter};
 
-use carrier_core::{Conflict, FieldValue, Fields, TextMapCarrier, TextMapReader};
+use carrier_core::{Conflict, Copies, FieldValue, Fields, TextMapCarrier, TextMapReader};
 use rdkafka::message::{BorrowedHeaders, OwnedHeaders};
 
-use crate::native::{self, Value};
+use crate::native::{self, Name, Value};
 use crate::size;
 
 /// The headers of a received message, read; `None` is a message without headers.
 ///
-/// A key is looked up by name: the other headers are not walked, whatever their keys and values are. Only where there are
-/// several copies they are, once, and librdkafka shows a key up to its first NUL then: one of our names followed by a NUL
-/// counts as a copy.
+/// They are walked once for all the keys that are wanted, whatever the keys and values of the others are. librdkafka compares
+/// and shows a key up to its first NUL: one of our names followed by a NUL counts as a copy.
 #[derive(Clone, Copy)]
 pub struct HeadersReader<'a>(pub Option<&'a BorrowedHeaders>);
 
 impl fmt::Debug for HeadersReader<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(all(self.0)).finish()
+        f.debug_list().entries(all(self.0).map(|(name, value)| (name.to_c_str(), value))).finish()
     }
 }
 
@@ -30,6 +29,10 @@ impl TextMapReader for HeadersReader<'_> {
 
     fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
         values(self.0, key)
+    }
+
+    fn copies<'a, const N: usize>(&'a self, keys: [&str; N]) -> [Copies<'a>; N] {
+        copies(self.0, keys)
     }
 
     /// The last: clients that forward a record with its headers append the new context behind the old one.
@@ -47,8 +50,8 @@ pub struct HeadersCarrier<'a>(pub &'a mut OwnedHeaders);
 
 impl HeadersCarrier<'_> {
     pub(crate) fn add(&mut self, fields: &Fields<'_>) {
-        for (key, value) in fields.entries() {
-            native::add(self.0, key.as_bytes(), value.as_bytes());
+        for (key, value) in fields.bytes() {
+            native::add(self.0, key.as_bytes(), value);
         }
     }
 }
@@ -68,6 +71,10 @@ impl TextMapReader for HeadersCarrier<'_> {
         values(Some(self.0.as_borrowed()), key)
     }
 
+    fn copies<'a, const N: usize>(&'a self, keys: [&str; N]) -> [Copies<'a>; N] {
+        copies(Some(self.0.as_borrowed()), keys)
+    }
+
     fn has_any(&self, keys: &[&str]) -> bool {
         has_any(Some(self.0.as_borrowed()), keys)
     }
@@ -78,15 +85,21 @@ impl TextMapReader for HeadersCarrier<'_> {
 }
 
 impl TextMapCarrier for HeadersCarrier<'_> {
-    fn replace(&mut self, fields: Fields<'_>) {
-        for name in fields.names() {
-            native::with_c_name(name, |name| native::remove(self.0, name));
+    fn replace(&mut self, fields: &mut Fields<'_>) {
+        if fields.may_replace() {
+            for name in fields.names() {
+                native::with_c_name(name, |name| native::remove(self.0, name));
+            }
         }
-        self.add(&fields);
+        self.add(fields);
     }
 
-    fn entry_size(&self, key: &str, value: &str) -> usize {
-        size::entry(key.as_bytes(), Some(value.as_bytes()))
+    fn entry_size(&self, key: &str, value: usize) -> usize {
+        size::entry(key.len(), value)
+    }
+
+    fn size_if_absent<const N: usize>(&self, keys: [&str; N]) -> Option<usize> {
+        Some(size::OVERHEAD + headers_if_absent(Some(self.0.as_borrowed()), keys)?)
     }
 
     fn size_without(&self, fields: &Fields<'_>) -> usize {
@@ -100,19 +113,57 @@ impl TextMapCarrier for HeadersCarrier<'_> {
 
 /// What the headers that stay add to a record.
 pub(crate) fn headers_without(headers: Option<&BorrowedHeaders>, fields: &Fields<'_>) -> usize {
-    if fields.names().next().is_none() {
-        return all(headers).map(|(key, value)| size::entry(key.to_bytes(), value)).sum();
-    }
-    let stay = all(headers).filter(|(key, _)| !key.to_str().is_ok_and(|key| fields.replaces(key)));
-    stay.map(|(key, value)| size::entry(key.to_bytes(), value)).sum()
+    let stays = |name: &CStr| !name.to_str().is_ok_and(|name| fields.replaces(name));
+    all(headers).filter(|(name, _)| stays(name.to_c_str())).map(header_size).sum()
 }
 
-fn all(headers: Option<&BorrowedHeaders>) -> impl Iterator<Item = (&CStr, Value<'_>)> {
-    headers.into_iter().flat_map(|headers| (0..).map_while(|index| native::get_at(headers, index)))
+/// What the headers add to a record, where none has one of these keys.
+#[inline]
+pub(crate) fn headers_if_absent<const N: usize>(
+    headers: Option<&BorrowedHeaders>,
+    keys: [&str; N],
+) -> Option<usize> {
+    let is_there = |name: Name<'_>| keys.iter().any(|key| name.is(key.as_bytes()));
+    all(headers).try_fold(0, |size, header| (!is_there(header.0)).then(|| size + header_size(header)))
+}
+
+#[inline]
+fn header_size((name, value): (Name<'_>, Value<'_>)) -> usize {
+    size::entry(name.to_c_str().count_bytes(), value.map_or(0, <[u8]>::len))
+}
+
+/// The copies of each key, in one pass over the headers.
+///
+/// librdkafka's look-up by name walks as well, for each key once: it takes fewer instructions in a message with hundreds of
+/// headers, and half as much time again in one with twenty.
+#[inline]
+pub(crate) fn copies<'a, const N: usize>(
+    headers: Option<&'a BorrowedHeaders>,
+    keys: [&str; N],
+) -> [Copies<'a>; N] {
+    let mut found = [Copies::None; N];
+    for (name, content) in all(headers) {
+        if let Some(place) = keys.iter().position(|key| name.is(key.as_bytes())) {
+            found[place] = match found[place] {
+                Copies::None => Copies::One(value(content)),
+                _ => Copies::Several,
+            };
+        }
+    }
+    found
+}
+
+fn all(headers: Option<&BorrowedHeaders>) -> impl Iterator<Item = (Name<'_>, Value<'_>)> {
+    let mut index = 0;
+    iter::from_fn(move || {
+        let header = native::get_at(headers?, index)?;
+        index += 1;
+        Some(header)
+    })
 }
 
 pub(crate) fn keys(headers: Option<&BorrowedHeaders>) -> impl Iterator<Item = &str> {
-    all(headers).filter_map(|(key, _)| key.to_str().ok())
+    all(headers).filter_map(|(name, _)| name.to_c_str().to_str().ok())
 }
 
 /// All values of a key in order, in one pass over the headers at most.
@@ -163,8 +214,8 @@ pub(crate) fn has_any(headers: Option<&BorrowedHeaders>, keys: &[&str]) -> bool 
         .is_some_and(|headers| keys.iter().any(|key| is_there(headers, key).unwrap_or(false)))
 }
 
-fn is_named<'a>(name: CString) -> impl FnMut(&(&'a CStr, Value<'a>)) -> bool {
-    move |(key, _)| *key == name.as_c_str()
+fn is_named<'a>(key: CString) -> impl FnMut(&(Name<'a>, Value<'a>)) -> bool {
+    move |(name, _)| name.is(key.to_bytes())
 }
 
 /// Whether two look-ups found one header: every value that is not null has memory of its own, even an empty one.

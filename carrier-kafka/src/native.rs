@@ -4,6 +4,7 @@
 //! name, and can neither remove nor replace a header. librdkafka does all three without touching the other headers.
 
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::marker::PhantomData;
 use std::{ptr, slice};
 
 use rdkafka::bindings::{
@@ -20,14 +21,35 @@ const SHORT_KEY: usize = 63;
 /// A header's value: `None` is null, which is not the empty value.
 pub(crate) type Value<'a> = Option<&'a [u8]>;
 
+/// A header's key as it is on the wire up to the first NUL, whose length is not known before it is asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Name<'a>(*const c_char, PhantomData<&'a CStr>);
+
+impl<'a> Name<'a> {
+    /// Whether it is this key.
+    #[inline]
+    pub(crate) fn is(self, key: &[u8]) -> bool {
+        // SAFETY: the name ends with a NUL, so it has a first byte, by which nearly all are told.
+        let first = unsafe { self.0.cast::<u8>().read() };
+        key.first().is_some_and(|byte| *byte == first) && self.to_c_str().to_bytes() == key
+    }
+
+    #[inline]
+    pub(crate) fn to_c_str(self) -> &'a CStr {
+        // SAFETY: librdkafka ends every name with a NUL, and it lives as long as the headers, which are borrowed.
+        unsafe { CStr::from_ptr(self.0) }
+    }
+}
+
 /// The number of headers.
 pub(crate) fn count(headers: &BorrowedHeaders) -> usize {
     // SAFETY: the pointer is valid for reads while the reference lives.
     unsafe { rd_kafka_header_cnt(pointer(headers)) }
 }
 
-/// The header at an index, with its key as it is on the wire up to the first NUL.
-pub(crate) fn get_at(headers: &BorrowedHeaders, index: usize) -> Option<(&CStr, Value<'_>)> {
+/// The header at an index.
+#[inline]
+pub(crate) fn get_at(headers: &BorrowedHeaders, index: usize) -> Option<(Name<'_>, Value<'_>)> {
     let (mut name, mut value, mut size) = (ptr::null::<c_char>(), ptr::null::<c_void>(), 0);
     // SAFETY: the pointers are valid, and librdkafka checks the index. rdkafka's own call of this panics where the key
     // is not UTF-8.
@@ -35,9 +57,8 @@ pub(crate) fn get_at(headers: &BorrowedHeaders, index: usize) -> Option<(&CStr, 
     if code != OK || name.is_null() {
         return None;
     }
-    // SAFETY: librdkafka ends every name with a NUL; it and the value live as long as the headers, and as long as the
-    // borrow lasts nobody changes those.
-    Some(unsafe { (CStr::from_ptr(name), value_of(value, size)) })
+    // SAFETY: the value lives as long as the headers, and as long as the borrow lasts nobody changes those.
+    Some((Name(name, PhantomData), unsafe { value_of(value, size) }))
 }
 
 /// The first header of a name; `None` where there is no such header.
@@ -143,10 +164,22 @@ mod tests {
     #[test]
     fn null_and_the_empty_value_are_told_apart() {
         let headers = headers(&[("null", None), ("empty", Some(""))]);
-        assert_eq!(get_at(headers.as_borrowed(), 0), Some((c"null", None)));
-        assert_eq!(get_at(headers.as_borrowed(), 1), Some((c"empty", Some(&b""[..]))));
-        assert_eq!(get_at(headers.as_borrowed(), 2), None);
+        let at = |index| get_at(headers.as_borrowed(), index).map(|(name, value)| (name.to_c_str(), value));
+        assert_eq!(at(0), Some((c"null", None)));
+        assert_eq!(at(1), Some((c"empty", Some(&b""[..]))));
+        assert_eq!(at(2), None);
         assert_eq!(count(headers.as_borrowed()), 2);
+    }
+
+    #[test]
+    fn a_name_is_what_comes_before_its_first_nul_and_nothing_else() {
+        let mut headers = OwnedHeaders::new();
+        add(&mut headers, b"name\0x", b"");
+        let name = get_at(headers.as_borrowed(), 0).unwrap().0;
+        assert!(name.is(b"name"));
+        for other in [&b""[..], b"nam", b"namf", b"names", b"name\0", b"name\0x", b"NAME"] {
+            assert!(!name.is(other), "{other:?}");
+        }
     }
 
     #[test]

@@ -229,7 +229,8 @@ mod tests {
         inject(&cx, &mut sent);
         assert_carries(&sent, &cx);
         inject(&Context::new(), &mut sent);
-        let left = |index| native::get_at(sent.as_borrowed(), index);
+        let left =
+            |index| native::get_at(sent.as_borrowed(), index).map(|(name, value)| (name.to_c_str(), value));
         assert_eq!(left(0), Some((c"user", Some(&b"1"[..]))));
         assert_eq!(left(1), Some((c"\xff\xfe", Some(&b"2"[..]))));
         assert_eq!(left(2), None);

@@ -1,9 +1,9 @@
 //! The headers of a record that is produced, which may have none yet.
 
-use carrier_core::{Conflict, FieldValue, Fields, TextMapCarrier, TextMapReader};
+use carrier_core::{Conflict, Copies, FieldValue, Fields, TextMapCarrier, TextMapReader};
 use rdkafka::message::{BorrowedHeaders, OwnedHeaders};
 
-use crate::headers::{has_any, headers_without, keys, values};
+use crate::headers::{copies, has_any, headers_if_absent, headers_without, keys, values};
 use crate::{HeadersCarrier, size};
 
 /// The `headers` of a [`FutureRecord`](rdkafka::producer::FutureRecord) or [`BaseRecord`](rdkafka::producer::BaseRecord),
@@ -34,6 +34,10 @@ impl TextMapReader for RecordCarrier<'_> {
         values(self.borrowed(), key)
     }
 
+    fn copies<'a, const N: usize>(&'a self, keys: [&str; N]) -> [Copies<'a>; N] {
+        copies(self.borrowed(), keys)
+    }
+
     fn has_any(&self, keys: &[&str]) -> bool {
         has_any(self.borrowed(), keys)
     }
@@ -44,7 +48,7 @@ impl TextMapReader for RecordCarrier<'_> {
 }
 
 impl TextMapCarrier for RecordCarrier<'_> {
-    fn replace(&mut self, fields: Fields<'_>) {
+    fn replace(&mut self, fields: &mut Fields<'_>) {
         if let Some(headers) = self.headers {
             HeadersCarrier(headers).replace(fields);
             return;
@@ -53,12 +57,16 @@ impl TextMapCarrier for RecordCarrier<'_> {
         let count = fields.entries().len();
         if count > 0 {
             let headers = self.headers.insert(OwnedHeaders::new_with_capacity(count));
-            HeadersCarrier(headers).add(&fields);
+            HeadersCarrier(headers).add(fields);
         }
     }
 
-    fn entry_size(&self, key: &str, value: &str) -> usize {
-        size::entry(key.as_bytes(), Some(value.as_bytes()))
+    fn entry_size(&self, key: &str, value: usize) -> usize {
+        size::entry(key.len(), value)
+    }
+
+    fn size_if_absent<const N: usize>(&self, keys: [&str; N]) -> Option<usize> {
+        Some(size::OVERHEAD + self.body + headers_if_absent(self.borrowed(), keys)?)
     }
 
     fn size_without(&self, fields: &Fields<'_>) -> usize {

@@ -34,14 +34,18 @@ pub(crate) fn usual_limit(size: usize) -> Option<usize> {
     (size <= DEFAULT_LIMIT).then_some(DEFAULT_LIMIT)
 }
 
-/// What one header adds: two lengths and the bytes.
-pub(crate) fn entry(key: &[u8], value: Option<&[u8]>) -> usize {
-    let value = value.map_or(0, <[u8]>::len);
-    length(key.len()) + key.len() + length(value) + value
+/// What one header adds with a key and a value of these lengths: both lengths and the bytes.
+#[inline]
+pub(crate) fn entry(key: usize, value: usize) -> usize {
+    length(key) + key + length(value) + value
 }
 
 /// A length as a zigzag varint: seven bits to a byte, one of them for the sign.
+#[inline]
 fn length(bytes: usize) -> usize {
+    if bytes < 64 {
+        return 1; // Without a division, since most are.
+    }
     let bits = (usize::BITS - bytes.leading_zeros()) as usize + 1;
     bits.div_ceil(7)
 }

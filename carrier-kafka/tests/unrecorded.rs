@@ -13,14 +13,14 @@ use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext};
 use rdkafka::{ClientConfig, Timestamp};
 
-/// The topic, the span's name, its attributes, its context, the value of `traceparent`, the envelope.
-const SEND: usize = 6;
+/// The topic, the span's name, its attributes, its context, the envelope.
+const SEND: usize = 5;
 
 /// The topic, the span's name, its attributes and links, the sender's context, the span's context.
 const PROCESS: usize = 6;
 
-/// The topic, the value of `traceparent`, the envelope.
-const SKIPPED: usize = 3;
+/// The topic, the envelope.
+const SKIPPED: usize = 2;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;

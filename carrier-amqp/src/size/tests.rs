@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use carrier_core::testing::remote_context;
+use carrier_core::testing::{assert_consistent, remote_context};
 use carrier_core::{Injection, Outcome, Propagation, w3c};
 use lapin::protocol::basic::gen_properties;
 use lapin::types::{ByteArray, DecimalValue, FieldArray};
@@ -71,7 +71,23 @@ fn any_table(value: impl Strategy<Value = AMQPValue>) -> impl Strategy<Value = F
         .prop_map(FieldTable::from)
 }
 
+/// With and without fields, and of sizes that are walked and that are searched.
+fn any_headers() -> impl Strategy<Value = FieldTable> {
+    let key = prop_oneof![
+        9 => "[a-z]{0,4}",
+        1 => proptest::sample::select(&["traceparent", "tracestate", "baggage"]).prop_map(str::to_owned),
+    ];
+    proptest::collection::btree_map(key.prop_map(ShortString::from), any_value(), 0..3 * SMALL)
+        .prop_map(FieldTable::from)
+}
+
 proptest! {
+    #[test]
+    fn a_quick_look_finds_what_a_close_one_does(mut headers in any_headers()) {
+        assert_consistent(&headers.carrier());
+        assert_consistent(&BasicProperties::default().with_headers(headers).with_priority(1).carrier());
+    }
+
     #[test]
     fn the_size_is_that_of_lapins_encoder(headers in any_table(any_value()), text in "[a-z]{0,255}") {
         let text = || ShortString::from(text.as_str());

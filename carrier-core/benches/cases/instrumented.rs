@@ -48,9 +48,9 @@ impl TextMapReader for Headers {
 }
 
 impl TextMapCarrier for Headers {
-    fn replace(&mut self, fields: Fields<'_>) {
+    fn replace(&mut self, fields: &mut Fields<'_>) {
         self.0.retain(|(name, _)| !fields.replaces(name));
-        self.0.extend(fields.into_entries().map(|(key, value)| (Cow::Owned(key.into_owned()), value)));
+        self.0.extend(fields.take_entries().map(|(key, value)| (Cow::Owned(key.into_owned()), value)));
     }
 }
 

@@ -7,12 +7,13 @@ use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::{Context, Key, StringValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use smallvec::SmallVec;
 
 use super::W3c;
 use crate::fields::is_token;
 use crate::lists::{cut, members, trim_text};
 use crate::names::BAGGAGE;
-use crate::read::joined;
+use crate::read::{MAX_FIELD_BYTES, joined};
 use crate::{Reason, Status, TextMapReader};
 
 /// What must be carried, and no more is sent (W3C Baggage, "Limits").
@@ -50,7 +51,7 @@ impl TextMapPropagator for W3cBaggage {
         if baggage.is_empty() {
             return;
         }
-        let text = format(baggage);
+        let (text, _) = format(baggage);
         if !text.is_empty() {
             injector.set(BAGGAGE, text);
         }
@@ -91,6 +92,13 @@ pub(crate) fn read<R: TextMapReader>(reader: &R) -> Found {
         }
         None => Found { status: Status::Absent, members: Vec::new() },
     }
+}
+
+/// The members of one header of a usual length; `None` where there is something to say of them, or nothing in it.
+#[inline]
+pub(crate) fn plain(text: &str) -> Option<Vec<Member>> {
+    let found = (text.len() <= MAX_FIELD_BYTES).then(|| parse(text))?;
+    (found.status == Status::Valid).then_some(found.members)
 }
 
 /// Whether all members of a header are valid and within the limits.
@@ -144,29 +152,31 @@ fn parse_member(member: &str) -> Option<Member> {
     })
 }
 
-/// Whole members, in the order of their keys since OpenTelemetry's type keeps none, as far as there is room.
-pub(crate) fn format(baggage: &Baggage) -> String {
-    let mut sorted: Vec<_> = baggage.iter().collect();
-    sorted.sort_unstable_by(|left, right| left.0.as_str().cmp(right.0.as_str()));
-    let length = |(key, (value, _)): &(&Key, &(StringValue, BaggageMetadata))| {
-        key.as_str().len() + value.as_str().len() + 2
-    };
+/// Whole members, in the order of their keys since OpenTelemetry's type keeps none, as far as there is room; and how many
+/// are left out.
+pub(crate) fn format(baggage: &Baggage) -> (String, usize) {
+    let members =
+        baggage.iter().map(|(key, (value, properties))| (key.as_str(), value.as_str(), properties.as_str()));
+    let mut sorted: SmallVec<[_; 8]> = members.collect();
+    sorted.sort_unstable_by_key(|(key, ..)| *key);
+    let length =
+        |(key, value, properties): &(&str, &str, &str)| key.len() + value.len() + properties.len() + 3;
     let mut text = String::with_capacity(sorted.iter().map(length).sum::<usize>().min(MAX_BYTES));
     let mut count = 0;
-    for (key, (value, properties)) in sorted {
-        if count == MAX_MEMBERS || !is_token(key.as_str()) {
+    for (key, value, properties) in &sorted {
+        if count == MAX_MEMBERS || !is_token(key) {
             continue;
         }
         let before = text.len();
         if before > 0 {
             text.push(',');
         }
-        text.push_str(key.as_str());
+        text.push_str(key);
         text.push('=');
-        text.extend(utf8_percent_encode(value.as_str(), VALUE));
-        if !properties.as_str().is_empty() {
+        encode(&mut text, value, VALUE, |byte| PLAIN[usize::from(byte)]);
+        if !properties.is_empty() {
             text.push(';');
-            text.extend(utf8_percent_encode(properties.as_str(), PROPERTIES));
+            encode(&mut text, properties, PROPERTIES, is_property_octet);
         }
         if text.len() > MAX_BYTES {
             text.truncate(before);
@@ -174,11 +184,32 @@ pub(crate) fn format(baggage: &Baggage) -> String {
             count += 1;
         }
     }
-    text
+    (text, sorted.len() - count)
 }
 
+/// Appends what is percent-encoded where it must be, which it hardly ever must.
+#[inline]
+fn encode(text: &mut String, value: &str, set: &'static AsciiSet, is_plain: impl Fn(u8) -> bool) {
+    if value.bytes().all(is_plain) {
+        text.push_str(value);
+    } else {
+        text.extend(utf8_percent_encode(value, set));
+    }
+}
+
+/// What needs no encoding in a value: asked for every byte of every value, so a table.
+const PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = is_octet(byte as u8) && byte as u8 != b'%' && byte as u8 != b'=';
+        byte += 1;
+    }
+    table
+};
+
 /// `baggage-octet`: visible ASCII without double quote, comma, semicolon and backslash.
-fn is_octet(byte: u8) -> bool {
+const fn is_octet(byte: u8) -> bool {
     matches!(byte, 0x21..=0x7e) && !matches!(byte, b'"' | b',' | b';' | b'\\')
 }
 
@@ -233,14 +264,14 @@ mod tests {
         assert_eq!(read["a"], ("1".to_owned(), "secret ; ttl=30%25".to_owned()));
         let mut baggage = Baggage::new();
         baggage.insert_with_metadata("a", "1", "secret ; ttl=30%25");
-        assert_eq!(format(&baggage), "a=1;secret ; ttl=30%25");
+        assert_eq!(format(&baggage).0, "a=1;secret ; ttl=30%25");
     }
 
     #[test]
     fn nothing_that_ends_a_member_gets_out_raw() {
         let mut baggage = Baggage::new();
         baggage.insert_with_metadata("a", "1,b=2;c\r\nd\"e\\%f", "p=1,x=2\r\ny");
-        assert_eq!(format(&baggage), "a=1%2Cb%3D2%3Bc%0D%0Ad%22e%5C%25f;p=1%2Cx=2%0D%0Ay");
+        assert_eq!(format(&baggage).0, "a=1%2Cb%3D2%3Bc%0D%0Ad%22e%5C%25f;p=1%2Cx=2%0D%0Ay");
     }
 
     #[test]
@@ -256,11 +287,11 @@ mod tests {
         for (key, value) in [("a", &*long), ("b", "%,"), ("c", &long), ("d", "1")] {
             baggage.insert(key, value.to_owned());
         }
-        let text = format(&baggage);
-        assert!(text.len() <= MAX_BYTES);
+        let (text, left_out) = format(&baggage);
+        assert!(text.len() <= MAX_BYTES && left_out == 0);
         assert_eq!(values(&text).len(), 4);
         let encoded_too_long = Baggage::from_iter([(Key::from("a"), ("é".repeat(3_000).into(), "".into()))]);
-        assert_eq!(format(&encoded_too_long), "");
+        assert_eq!(format(&encoded_too_long), (String::new(), 1));
     }
 
     #[test]
@@ -275,7 +306,7 @@ mod tests {
     fn writing_stops_at_8192_bytes() {
         let member =
             |key: &'static str, value: usize| (Key::from(key), ("v".repeat(value).into(), "".into()));
-        let text = |last: usize| format(&Baggage::from_iter([member("a", 4_000), member("b", last)]));
+        let text = |last: usize| format(&Baggage::from_iter([member("a", 4_000), member("b", last)])).0;
         assert_eq!(text(MAX_BYTES - 4_000 - 5).len(), MAX_BYTES);
         assert_eq!(text(MAX_BYTES - 4_000 - 4).len(), 4_002);
     }
@@ -305,7 +336,7 @@ mod tests {
         fn every_value_is_read_back(key in "[a-z!#$%&'*+.^_`|~-]{1,20}", value in any::<String>()) {
             let mut baggage = Baggage::new();
             baggage.insert(key.clone(), value.clone());
-            prop_assert_eq!(values(&format(&baggage)), [(key, value)]);
+            prop_assert_eq!(values(&format(&baggage).0), [(key, value)]);
         }
 
         #[test]

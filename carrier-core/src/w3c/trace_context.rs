@@ -12,6 +12,7 @@ use super::traceparent::TraceParent;
 use super::tracestate;
 use crate::names::{OURS, TRACEPARENT, TRACEPARENT_AT, TRACESTATE, TRACESTATE_AT};
 use crate::read::single;
+use crate::value::Value;
 use crate::{Conflict, Status, TextMapReader};
 
 const RANDOM: TraceFlags = TraceFlags::new(0x02);
@@ -42,7 +43,7 @@ impl W3cTraceContext {
 
 impl TextMapPropagator for W3cTraceContext {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
-        write(cx, |place, value| injector.set(OURS[place], value));
+        write(cx, |place, mut value, _| injector.set(OURS[place], value.take_string()));
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
@@ -93,7 +94,20 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
+    #[inline]
+    pub(crate) fn of(parent: TraceParent, state: Option<tracestate::Parsed>) -> Self {
+        let (held, raw) = state.map(|parsed| (parsed.state, parsed.raw)).unwrap_or_default();
+        let random = parent.flags & RANDOM;
+        let received = (random == RANDOM || raw.is_some()).then(|| Received {
+            trace_id: parent.trace_id,
+            random,
+            state: raw.map(|text| Box::new(WholeState { held: held.clone(), text })),
+        });
+        Self { span: parent.to_remote(held), received }
+    }
+
     /// The given context with the span that was found.
+    #[inline]
     pub(crate) fn onto(self, cx: &Context) -> Context {
         let cx = cx.with_remote_span_context(self.span);
         match self.received {
@@ -113,18 +127,10 @@ pub(crate) fn read<R: TextMapReader>(reader: &R, conflict: Conflict) -> Found {
         return Found { unused: spans(&parent.unused), status: parent.status, context: None };
     };
     let (state, doubt) = tracestate::read(reader, &parent);
-    let (held, raw) = state.map(|parsed| (parsed.state, parsed.raw)).unwrap_or_default();
-    let random = value.flags & RANDOM;
-    let received = (random == RANDOM || raw.is_some()).then(|| Received {
-        trace_id: value.trace_id,
-        random,
-        state: raw.map(|text| Box::new(WholeState { held: held.clone(), text })),
-    });
-    let unused = spans(&parent.unused);
     Found {
+        unused: spans(&parent.unused),
         status: parent.status.or(doubt),
-        context: Some(Remote { span: value.to_remote(held), received }),
-        unused,
+        context: Some(Remote::of(value, state)),
     }
 }
 
@@ -132,9 +138,9 @@ fn spans(parents: &[TraceParent]) -> Vec<SpanContext> {
     parents.iter().map(|parent| parent.to_remote(TraceState::NONE)).collect()
 }
 
-/// Calls `put` with the place and the value of each field that is sent.
+/// Calls `put` with the place and the value of each field that is sent, and how many members are left out of it.
 #[inline]
-pub(crate) fn write(cx: &Context, mut put: impl FnMut(usize, String)) {
+pub(crate) fn write(cx: &Context, mut put: impl FnMut(usize, Value, usize)) {
     let span = cx.span();
     let span = span.span_context();
     let Some(mut parent) = TraceParent::of(span) else {
@@ -144,14 +150,14 @@ pub(crate) fn write(cx: &Context, mut put: impl FnMut(usize, String)) {
     if let Some(received) = received {
         parent.flags = parent.flags | received.random;
     }
-    put(TRACEPARENT_AT, parent.format());
-    let state = match received.and_then(|received| received.state.as_ref()) {
-        Some(whole) => tracestate::merge(span.trace_state(), &whole.held, &whole.text),
-        None if *span.trace_state() == TraceState::NONE => return,
-        None => tracestate::format(span.trace_state()),
-    };
-    if !state.is_empty() {
-        put(TRACESTATE_AT, state);
+    put(TRACEPARENT_AT, Value::Line(parent.format()), 0);
+    let whole = received.and_then(|received| received.state.as_ref());
+    if whole.is_some() || *span.trace_state() != TraceState::NONE {
+        let (state, left_out) = match whole {
+            Some(whole) => tracestate::merge(span.trace_state(), &whole.held, &whole.text),
+            None => tracestate::format(span.trace_state()),
+        };
+        put(TRACESTATE_AT, state.into(), left_out);
     }
 }
 

@@ -6,7 +6,7 @@ use opentelemetry::trace::TraceState;
 
 use crate::lists::{self, cut, trim_text};
 use crate::names::TRACESTATE;
-use crate::read::{Single, beside, joined};
+use crate::read::{MAX_FIELD_BYTES, Single, beside, joined};
 use crate::{Reason, Status, TextMapReader};
 
 const MAX_MEMBERS: usize = 32;
@@ -24,6 +24,13 @@ pub(crate) struct Parsed {
 pub(crate) fn read<R: TextMapReader, T>(reader: &R, parent: &Single<T>) -> (Option<Parsed>, Status) {
     let (text, status) = read_text(reader, parent);
     (text.map(|text| build(&text)), status)
+}
+
+/// What one header of a usual length says; `None` where it is not good, or says nothing.
+#[inline]
+pub(crate) fn plain(text: &str) -> Option<Parsed> {
+    let is_good = (1..=MAX_FIELD_BYTES).contains(&text.len()) && check(text).is_ok();
+    is_good.then(|| build(text))
 }
 
 /// Reads its text, which is good as a whole, and what is to be told of it.
@@ -76,34 +83,40 @@ fn build(text: &str) -> Parsed {
     Parsed { state, raw: Some(raw) }
 }
 
-/// What is sent: empty where there is nothing to send.
-pub(crate) fn format(state: &TraceState) -> String {
-    let mut text =
-        String::with_capacity(state.into_iter().map(|(key, value)| key.len() + value.len() + 2).sum());
+/// What is sent, empty where there is nothing to send, and how many members are not.
+pub(crate) fn format(state: &TraceState) -> (String, usize) {
+    let (mut length, mut invalid) = (0, 0);
     // OpenTelemetry's type lets a sampler put in what no header may hold; such a member is left out.
-    for (key, value) in state.into_iter().filter(|(key, value)| is_key(key) && is_value(value)) {
+    let is_sent = |(key, value): &(&str, &str)| is_key(key) && is_value(value);
+    for pair in state {
+        length += pair.0.len() + pair.1.len() + 2;
+        invalid += usize::from(!is_sent(&pair));
+    }
+    let mut text = String::with_capacity(length);
+    for (key, value) in state.into_iter().filter(|pair| invalid == 0 || is_sent(pair)) {
         push(&mut text, &[key, "=", value]);
     }
-    text
+    (text, invalid)
 }
 
 /// What is sent where `received` came in with members that OpenTelemetry's type cannot hold, `held` those that it can,
-/// and `state` is what samplers and the user made of those.
+/// and `state` is what samplers and the user made of those; and how many members of `state` are not sent.
 ///
 /// Members that are new or changed go to the left (W3C Trace Context, "Mutating the tracestate Field"); the others are as they came.
-pub(crate) fn merge(state: &TraceState, held: &TraceState, received: &str) -> String {
+pub(crate) fn merge(state: &TraceState, held: &TraceState, received: &str) -> (String, usize) {
     if state == held {
-        return received.to_owned();
+        return (received.to_owned(), 0);
     }
     let holds = |state: &TraceState, pair: (&str, &str)| state.into_iter().any(|other| other == pair);
     let mut text = String::new();
-    let mut count = 0;
-    let changed = |pair: &(&str, &str)| !holds(held, *pair);
-    for (key, value) in
-        state.into_iter().filter(changed).filter(|(key, value)| is_key(key) && is_value(value))
-    {
-        push(&mut text, &[key, "=", value]);
-        count += 1;
+    let (mut count, mut invalid) = (0, 0);
+    for (key, value) in state.into_iter().filter(|pair| !holds(held, *pair)) {
+        if is_key(key) && is_value(value) {
+            push(&mut text, &[key, "=", value]);
+            count += 1;
+        } else {
+            invalid += 1;
+        }
     }
     let kept = members(received).filter(|member| {
         let (key, value) = member.split_once('=').unwrap_or((member, ""));
@@ -116,7 +129,7 @@ pub(crate) fn merge(state: &TraceState, held: &TraceState, received: &str) -> St
     for member in kept.take(MAX_MEMBERS.saturating_sub(count)) {
         push(&mut text, &[member]);
     }
-    text
+    (text, invalid)
 }
 
 fn push(text: &mut String, parts: &[&str]) {
@@ -169,7 +182,7 @@ mod tests {
     }
 
     fn round_trip(text: &str) -> Option<String> {
-        parse(text).ok().map(|parsed| format(&parsed.state)).filter(|text| !text.is_empty())
+        parse(text).ok().map(|parsed| format(&parsed.state).0).filter(|text| !text.is_empty())
     }
 
     #[test]
@@ -207,7 +220,7 @@ mod tests {
     #[test]
     fn a_member_that_no_header_may_hold_is_not_sent() {
         let state = TraceState::from_key_value([("a", "1"), ("b", "x\r\ny"), ("c", "3")]).unwrap();
-        assert_eq!(format(&state), "a=1,c=3");
+        assert_eq!(format(&state), ("a=1,c=3".to_owned(), 1));
     }
 
     /// A key of level 2 that OpenTelemetry's type refuses.
@@ -216,7 +229,7 @@ mod tests {
     #[test]
     fn what_the_type_cannot_hold_is_kept_beside_it() {
         let parsed = parse(&format!("a=1, {BEYOND} ,b=2")).unwrap();
-        assert_eq!(format(&parsed.state), "a=1,b=2");
+        assert_eq!(format(&parsed.state).0, "a=1,b=2");
         assert_eq!(parsed.raw, Some(format!("a=1,{BEYOND},b=2")));
     }
 
@@ -224,22 +237,22 @@ mod tests {
     fn new_and_changed_members_go_to_the_left_of_what_came() {
         let received = format!("a=1,{BEYOND},b=2");
         let held = parse(&received).unwrap().state;
-        assert_eq!(merge(&held, &held, &received), received);
+        assert_eq!(merge(&held, &held, &received).0, received);
         let added = held.insert("new", "n").unwrap();
-        assert_eq!(merge(&added, &held, &received), format!("new=n,{received}"));
+        assert_eq!(merge(&added, &held, &received).0, format!("new=n,{received}"));
         let changed = held.insert("b", "9").unwrap();
-        assert_eq!(merge(&changed, &held, &received), format!("b=9,a=1,{BEYOND}"));
+        assert_eq!(merge(&changed, &held, &received).0, format!("b=9,a=1,{BEYOND}"));
         let deleted = held.delete("a").unwrap();
-        assert_eq!(merge(&deleted, &held, &received), format!("{BEYOND},b=2"));
+        assert_eq!(merge(&deleted, &held, &received).0, format!("{BEYOND},b=2"));
     }
 
     #[test]
     fn duplicates_that_came_in_go_on_and_no_more_are_made() {
         let received = format!("a=1,a=2,{BEYOND}");
         let held = parse(&received).unwrap().state;
-        assert_eq!(merge(&held, &held, &received), received);
+        assert_eq!(merge(&held, &held, &received).0, received);
         let added = held.insert("new", "n").unwrap();
-        assert_eq!(merge(&added, &held, &received), format!("new=n,{received}"));
+        assert_eq!(merge(&added, &held, &received).0, format!("new=n,{received}"));
     }
 
     #[test]
@@ -247,7 +260,7 @@ mod tests {
         let rest = (0..31).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
         let received = format!("{BEYOND},{rest}");
         let held = parse(&received).unwrap().state;
-        let sent = merge(&held.insert("new", "n").unwrap(), &held, &received);
+        let (sent, _) = merge(&held.insert("new", "n").unwrap(), &held, &received);
         assert!(sent.starts_with(&format!("new=n,{BEYOND},k0=v")) && sent.ends_with("k29=v"), "{sent}");
         assert_eq!(members(&sent).count(), 32);
     }

@@ -1,6 +1,6 @@
 //! A record that comes back unsent has its own headers again.
 
-use carrier_core::{Conflict, FieldValue, Fields, TextMapCarrier, TextMapReader};
+use carrier_core::{Conflict, Copies, FieldValue, Fields, TextMapCarrier, TextMapReader};
 use rdkafka::Timestamp;
 use rdkafka::message::{OwnedHeaders, OwnedMessage};
 
@@ -45,7 +45,7 @@ impl Undo {
 /// Removes all headers from an index on, none of whose names is before it.
 fn remove_behind(headers: &mut OwnedHeaders, index: usize) {
     for _ in index..native::count(headers.as_borrowed()) {
-        let name = native::get_at(headers.as_borrowed(), index).map(|(name, _)| name.to_owned());
+        let name = native::get_at(headers.as_borrowed(), index).map(|(name, _)| name.to_c_str().to_owned());
         match name {
             Some(name) => native::remove(headers, &name),
             None => return,
@@ -89,6 +89,10 @@ impl TextMapReader for Undoable<'_> {
         self.record.get_all(key)
     }
 
+    fn copies<'b, const N: usize>(&'b self, keys: [&str; N]) -> [Copies<'b>; N] {
+        self.record.copies(keys)
+    }
+
     fn has_any(&self, keys: &[&str]) -> bool {
         self.record.has_any(keys)
     }
@@ -99,13 +103,17 @@ impl TextMapReader for Undoable<'_> {
 }
 
 impl TextMapCarrier for Undoable<'_> {
-    fn replace(&mut self, fields: Fields<'_>) {
-        self.undo = self.undoing(&fields);
+    fn replace(&mut self, fields: &mut Fields<'_>) {
+        self.undo = self.undoing(fields);
         self.record.replace(fields);
     }
 
-    fn entry_size(&self, key: &str, value: &str) -> usize {
+    fn entry_size(&self, key: &str, value: usize) -> usize {
         self.record.entry_size(key, value)
+    }
+
+    fn size_if_absent<const N: usize>(&self, keys: [&str; N]) -> Option<usize> {
+        self.record.size_if_absent(keys)
     }
 
     fn size_without(&self, fields: &Fields<'_>) -> usize {
@@ -130,7 +138,10 @@ mod tests {
     type Pairs = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
     fn pairs_of(headers: &Option<OwnedHeaders>) -> Option<Pairs> {
-        let at = |index| native::get_at(headers.as_ref()?.as_borrowed(), index);
+        let at = |index| {
+            let (name, value) = native::get_at(headers.as_ref()?.as_borrowed(), index)?;
+            Some((name.to_c_str(), value))
+        };
         let pair = |(key, value): (&std::ffi::CStr, Option<&[u8]>)| {
             (key.to_bytes().to_owned(), value.map(<[u8]>::to_owned))
         };

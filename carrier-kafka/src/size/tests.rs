@@ -1,4 +1,4 @@
-use carrier_core::testing::remote_context;
+use carrier_core::testing::{assert_consistent, remote_context};
 use carrier_core::{Fields, Injection, Outcome, Propagation, TextMapCarrier as _, w3c};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
@@ -9,7 +9,7 @@ use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord};
 
 use super::*;
-use crate::{RecordCarrier, inject_with};
+use crate::{InjectInto as _, RecordCarrier, inject_with};
 
 /// What a `traceparent` adds: two lengths, key, value.
 const TRACEPARENT: usize = 1 + 11 + 1 + 55;
@@ -131,6 +131,13 @@ fn librdkafka_takes_a_record_with_a_context_where_it_takes_it_without() {
 }
 
 proptest! {
+    #[test]
+    fn a_quick_look_finds_what_a_close_one_does(pairs in any_pairs()) {
+        let mut owned = headers(&pairs);
+        assert_consistent(&owned.carrier());
+        assert_consistent(&RecordCarrier::new(&mut Some(owned), 7));
+    }
+
     #[test]
     fn a_trace_is_written_wherever_it_fits(
         pairs in any_pairs(), payload in 0..20_000_usize, limit in 0..20_000_usize, cx in any_context(),
