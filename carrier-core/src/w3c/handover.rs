@@ -5,7 +5,7 @@
 //! carrier in our way and hands over what it found. The question is told by its address, which no message and no other crate
 //! has; the answer counts where it comes from the very extractor that was asked, so one that stands before the view and
 //! changes or hides something is read as any other. An extraction from a message with one header takes 1,680 instructions so,
-//! and some 700 more without it.
+//! and 2,756 without it.
 
 use std::cell::RefCell;
 use std::{mem, ptr};
