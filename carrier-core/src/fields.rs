@@ -60,6 +60,12 @@ impl<'p> Fields<'p> {
         Self { declares, ..Self::default() }
     }
 
+    /// Which of W3C's fields are declared, where no others are.
+    #[cfg(feature = "instrumentation")]
+    pub(crate) fn declared(&self) -> Option<[bool; 3]> {
+        self.others.is_none().then_some(self.declares)
+    }
+
     /// What counts against the limit in a carrier that has none of the declared fields; `None` where one is there, valid or
     /// not.
     #[inline]

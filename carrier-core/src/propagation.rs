@@ -92,8 +92,9 @@ impl Propagation {
     #[cfg(feature = "instrumentation")]
     pub(crate) fn survey<C: TextMapCarrier>(&self, carrier: &C) -> Option<Survey> {
         self.with_propagator(|propagator| {
-            let has_spans = propagator.has_spans();
-            Survey { has_spans, ..self.0.survey(propagator, &propagator.fields(), carrier) }
+            let (fields, has_spans) = (propagator.fields(), propagator.has_spans());
+            let declared = fields.declared();
+            Survey { has_spans, declared, ..self.0.survey(propagator, &fields, carrier) }
         })
     }
 
@@ -106,12 +107,12 @@ impl Propagation {
         carrier: &mut C,
     ) -> Injection {
         let mut survey = Some(survey);
-        // The application may have registered another propagator since, whose fields nobody looked for.
-        let is_same = !matches!(self.0.source, Source::Application);
         self.with_propagator(|propagator| {
-            let survey = survey.take().unwrap_or_default();
+            let (fields, survey) = (propagator.fields(), survey.take().unwrap_or_default());
+            // The application may have registered another propagator since, whose fields nobody looked for.
+            let is_same = survey.declared.is_some() && survey.declared == fields.declared();
             let size = survey.size.filter(|_| is_same);
-            self.0.inject(propagator, propagator.fields(), Survey { size, ..survey }, cx, carrier)
+            self.0.inject(propagator, fields, Survey { size, ..survey }, cx, carrier)
         })
         .unwrap_or_default()
     }
@@ -195,6 +196,9 @@ pub(crate) struct Survey {
     /// Whether the propagator writes spans: one of baggage alone does not.
     #[cfg(feature = "instrumentation")]
     has_spans: bool,
+    /// Which fields were looked for.
+    #[cfg(feature = "instrumentation")]
+    declared: Option<[bool; 3]>,
     /// What counts against the limit where it is certain that none of the fields is there.
     size: Option<usize>,
     existing: Option<SpanContext>,
@@ -422,5 +426,22 @@ pub(crate) fn baggage_alone(cx: &Context) -> Context {
     match baggage.is_empty() {
         true => Context::new(),
         false => Context::new().with_baggage(baggage),
+    }
+}
+
+#[cfg(all(test, feature = "instrumentation"))]
+mod tests {
+    use super::*;
+    use crate::{W3cTraceContext, testing, w3c};
+
+    #[test]
+    fn what_one_propagator_looked_for_is_not_taken_for_what_another_writes() {
+        let before = Propagation::builder().propagator(W3cTraceContext::new()).build();
+        let after = Propagation::builder().propagator(w3c()).build();
+        let mut headers = vec![("baggage".to_owned(), "old=1".to_owned())];
+        let survey = before.survey(&headers).unwrap();
+        after.inject_surveyed(survey, &testing::remote_context(), &mut headers);
+        let keys: Vec<_> = headers.iter().map(|(key, _)| &**key).collect();
+        assert_eq!(keys, ["traceparent"]);
     }
 }
