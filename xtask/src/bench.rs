@@ -6,7 +6,6 @@ mod found;
 mod notes;
 mod plot;
 mod report;
-mod statistics;
 mod targets;
 
 use std::fs;

@@ -2,7 +2,6 @@
 
 mod client;
 mod plan;
-mod statistics;
 mod table;
 
 use std::fmt::Write as _;

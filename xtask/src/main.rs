@@ -22,6 +22,7 @@ mod pull;
 mod run;
 mod screen;
 mod signals;
+mod statistics;
 mod test;
 
 use std::process::ExitCode;

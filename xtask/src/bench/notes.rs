@@ -9,7 +9,7 @@ How much time carrying a context takes, as a ratio: against the least that anybo
 - Floor and case take turns, 64 pieces of work each; the medians of 80 turns make a ratio, and that is one round. A cell is
   the median of the rounds and, in brackets, the range of their middle half. Making the input and dropping the output do
   not count; that a span ends does.
-- **met**: that whole range is within the target. **missed**: all of it is above. **on the line**: neither.
+- **met** and **missed**: the median is on that side of the target with a confidence of 95 %.
 - allocations, the floor's → ours, and instructions under Valgrind, as times the floor's, are of **own**. They are the same
   in every run, and `cargo xtask test` fails where they grow.
 

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::facts::Facts;
 use super::found::Found;
 use super::notes::{HOW, NOTES, PEERS_BEHIND, PEERS_IN_WORDS};
-use super::statistics::{Spread, TOO_NOISY, Verdict};
 use super::targets::{INSTRUMENTATION, PEERS, PROPAGATION, PUBLISHED, Target};
+use crate::statistics::{NOISY, Summary, Verdict};
 
 /// Whom a row may have of ours.
 const OURS: [&str; 3] = ["own", "default", "registered"];
@@ -45,8 +45,8 @@ fn conditions(found: &Found, facts: &Facts, (before, after): (f64, f64)) -> Stri
     let _ = writeln!(
         text,
         "Of {all} cases {noisy} disagreed with themselves from round to round by more than {:.0} % (the range of the middle \
-         half of the rounds, as a part of the median); they are called too noisy, and nothing is concluded from them.",
-        TOO_NOISY * 100.0
+         half of the rounds, as a part of the median).",
+        NOISY * 100.0
     );
     text
 }
@@ -74,13 +74,13 @@ fn table(found: &Found, targets: &[Target]) -> String {
 }
 
 /// A median and the range of the middle half.
-fn shown(Spread { low, median, high }: Spread) -> String {
+fn shown(Summary { low, median, high, .. }: Summary) -> String {
     format!("{median:.2} ({low:.2}–{high:.2})")
 }
 
 /// One word where all of ours agree, else one for each.
 fn result(found: &Found, row: &str, target: f64) -> String {
-    let of = |who: &&'static str| Some((*who, found.ratio(row, who)?.against(target)));
+    let of = |who: &&'static str| Some((*who, found.ratio(row, who)?.at_most(target)));
     let verdicts: Vec<(&str, Verdict)> = OURS.iter().filter_map(of).collect();
     match verdicts.as_slice() {
         [] => "not measured".into(),
@@ -170,11 +170,12 @@ mod tests {
 
     #[test]
     fn a_row_says_what_was_found_and_whether_that_is_enough() {
-        let text = text(
-            "time|kafka: inject, 5 headers|own|100|120\ntime|kafka: inject, 5 headers|registered|100|200\n\
-             allocations|kafka: inject, 5 headers|floor|0|0\nallocations|kafka: inject, 5 headers|own|1|55",
-            None,
-        );
+        let rounds =
+            "time|kafka: inject, 5 headers|own|100|120\ntime|kafka: inject, 5 headers|registered|100|200\n"
+                .repeat(6);
+        let allocations =
+            "allocations|kafka: inject, 5 headers|floor|0|0\nallocations|kafka: inject, 5 headers|own|1|55";
+        let text = text(&(rounds + allocations), None);
         let row = line(&text, "| kafka: inject, 5 headers");
         assert!(row.contains("| 100 | 1.20 (1.20–1.20) | – | 2.00 (2.00–2.00) | 1.3 | own met, registered **missed** | 0 → 1 |"), "{row}");
         assert!(line(&text, "| kafka: inject, no headers").contains("not measured"));

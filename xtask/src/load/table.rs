@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::client::Figures;
 use super::plan::Part;
-use super::statistics::{Summary, Verdict};
+use crate::statistics::{Summary, Verdict};
 
 /// One variant's runs, in the order of the rounds.
 pub(crate) type Runs = Vec<Figures>;
@@ -35,19 +35,11 @@ pub(crate) fn table(part: &Part, all: &[Runs]) -> String {
         cells.push(cpu.map_or_else(String::new, ratio));
         cells.push(median(|run| run.peak_mib).map_or_else(String::new, |peak| format!("{peak:.0}")));
         cells.push(variant.target.map_or_else(String::new, |target| format!("≥ {target:.2}")));
-        let verdict = variant.target.and_then(|target| Some(first?.verdict(target)));
-        cells.push(verdict.map_or("", word).to_owned());
+        let verdict = variant.target.and_then(|target| Some(first?.at_least(target)));
+        cells.push(verdict.map_or("", Verdict::as_str).to_owned());
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     text
-}
-
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Met => "met",
-        Verdict::Missed => "**missed**",
-        Verdict::Unclear => "too much noise to conclude",
-    }
 }
 
 /// The ratios to the floor's runs of the same rounds.

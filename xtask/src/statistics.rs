@@ -3,6 +3,9 @@
 /// How sure one wants to be.
 const CONFIDENCE: f64 = 0.95;
 
+/// From this spread on, as a part of the median, rounds are said to disagree: by more than most targets allow.
+pub(crate) const NOISY: f64 = 0.25;
+
 /// What many rounds of the same say.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Summary {
@@ -49,7 +52,7 @@ fn rank(count: usize) -> Option<usize> {
 }
 
 /// Whether a target is reached.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Met,
     Missed,
@@ -57,11 +60,36 @@ pub(crate) enum Verdict {
     Unclear,
 }
 
+impl Verdict {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Met => "met",
+            Self::Missed => "**missed**",
+            Self::Unclear => "too much noise to conclude",
+        }
+    }
+}
+
 impl Summary {
-    pub(crate) fn verdict(&self, target: f64) -> Verdict {
+    /// Whether the rounds disagree.
+    pub(crate) fn is_noisy(&self) -> bool {
+        self.high - self.low > NOISY * self.median
+    }
+
+    /// Whether it is this much or more.
+    pub(crate) fn at_least(&self, target: f64) -> Verdict {
         match self.interval {
             Some((lower, _)) if lower >= target => Verdict::Met,
             Some((_, upper)) if upper < target => Verdict::Missed,
+            _ => Verdict::Unclear,
+        }
+    }
+
+    /// Whether it is this much or less.
+    pub(crate) fn at_most(&self, target: f64) -> Verdict {
+        match self.interval {
+            Some((_, upper)) if upper <= target => Verdict::Met,
+            Some((lower, _)) if lower > target => Verdict::Missed,
             _ => Verdict::Unclear,
         }
     }
@@ -97,9 +125,17 @@ mod tests {
     #[test]
     fn a_target_is_met_or_missed_where_the_whole_interval_is_on_one_side() {
         let summary = of(&[0.90, 0.91, 0.92, 0.93, 0.94, 0.95]);
-        assert_eq!(summary.verdict(0.90), Verdict::Met);
-        assert_eq!(summary.verdict(0.96), Verdict::Missed);
-        assert_eq!(summary.verdict(0.93), Verdict::Unclear);
-        assert_eq!(of(&[2.0]).verdict(1.0), Verdict::Unclear);
+        let least = [0.90, 0.96, 0.93].map(|target| summary.at_least(target));
+        assert_eq!(least, [Verdict::Met, Verdict::Missed, Verdict::Unclear]);
+        let most = [0.95, 0.89, 0.93].map(|target| summary.at_most(target));
+        assert_eq!(most, [Verdict::Met, Verdict::Missed, Verdict::Unclear]);
+        assert_eq!(of(&[2.0]).at_least(1.0), Verdict::Unclear);
+    }
+
+    #[test]
+    fn one_wild_round_changes_nothing() {
+        let summary = of(&[1.0, 1.01, 1.02, 1.03, 1.04, 1.05, 1.06, 1.07, 900.0]);
+        assert_eq!(summary.at_most(1.1), Verdict::Met);
+        assert!(!summary.is_noisy() && of(&[0.5, 1.0, 1.5, 2.0, 2.5]).is_noisy());
     }
 }
