@@ -16,6 +16,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _,
 use rdkafka::{ClientConfig, ClientContext};
 
 use crate::bounds::Bounds;
+use crate::by_hand::{Ending, Spans};
 use crate::context::{self, Level2};
 use crate::peers::{Copied, Short};
 use crate::topic::Topic;
@@ -52,7 +53,8 @@ pub(crate) fn run(variant: &str, bounds: Bounds) -> anyhow::Result<Figures> {
 
 fn measure(variant: &str, bounds: Bounds, config: &ClientConfig, topic: &str) -> anyhow::Result<Figures> {
     let level2 = Level2::named(variant);
-    let _parent = context::enter(level2.is_none_or(|choice| choice.is_recorded));
+    let is_recorded = level2.map_or(variant != "span-dropped", |choice| choice.is_recorded);
+    let _parent = context::enter(is_recorded);
     let deliveries = Deliveries::default();
     if let Some(choice) = level2 {
         set_text_map_propagator(carrier_core::w3c());
@@ -60,6 +62,15 @@ fn measure(variant: &str, bounds: Bounds, config: &ClientConfig, topic: &str) ->
         let producer = kafka.base_producer(config, deliveries.clone())?;
         let send = || producer.send(record(topic)).map_err(|(error, _)| error);
         return drive(bounds, &producer, &deliveries, send);
+    }
+    if matches!(variant, "span-dropped" | "span-recorded") {
+        set_text_map_propagator(carrier_core::w3c());
+        let spans = Spans::new(topic, &variable("KAFKA_BROKERS")?);
+        let producer: BaseProducer<Ending> =
+            BaseProducer::from_config_and_context(config, Ending(deliveries.clone()))?;
+        return drive(bounds, &producer, &deliveries, || {
+            producer.send(spans.record(topic)).map_err(|(error, _)| error)
+        });
     }
     let producer = BaseProducer::from_config_and_context(config, deliveries.clone())?;
     let send = |record| producer.send(record).map_err(|(error, _): (KafkaError, Record<'_>)| error);

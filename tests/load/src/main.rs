@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bounds;
+mod by_hand;
 mod context;
 mod kafka;
 mod kafka_awaited;

@@ -51,6 +51,8 @@ pub(crate) const PARTS: [Part; 3] = [
             variant("level2-dropped", "level 2, not recorded").at_least(0.85),
             variant("level2-skipped", "level 2, not started (`skip_unsampled`)"),
             variant("level2-recorded", "level 2, recorded").at_least(0.60),
+            variant("span-dropped", "a span by hand around level 1, not recorded"),
+            variant("span-recorded", "a span by hand around level 1, recorded"),
             variant("level2-dropped-metrics", "level 2, not recorded, metrics"),
             variant("level2-recorded-metrics", "level 2, recorded, metrics"),
             variant("short", "stock propagator, short injector"),
