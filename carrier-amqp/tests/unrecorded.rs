@@ -14,8 +14,8 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 /// The queue's name, the span's name, its attributes and links, the sender's context, the span's context.
 const PROCESS: usize = 6;
 
-/// The queue's name and the sender's context.
-const SKIPPED: usize = 2;
+/// The sender's context.
+const SKIPPED: usize = 1;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;

@@ -19,8 +19,8 @@ const SEND: usize = 5;
 /// The topic, the span's name, its attributes and links, the sender's context, the span's context.
 const PROCESS: usize = 6;
 
-/// The topic, the envelope.
-const SKIPPED: usize = 2;
+/// The envelope.
+const SKIPPED: usize = 1;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;

@@ -48,8 +48,8 @@ impl Channel {
     ) -> lapin::Result<PublisherConfirm> {
         let amqp = &self.instrumentation;
         let route = Route::to(exchange.as_str(), routing_key.as_str());
-        let destination = amqp.destination(&route);
-        let sending = amqp.core().send(destination, &mut PropertiesCarrier(&mut properties), |span| {
+        let (destination, carrier) = (|| amqp.destination(&route), &mut PropertiesCarrier(&mut properties));
+        let sending = amqp.core().send_to(destination, carrier, |span| {
             message::routing_key(span, &routing_key);
             body_size(span, payload);
         });

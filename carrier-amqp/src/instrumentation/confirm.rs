@@ -81,7 +81,7 @@ impl Waiting {
     /// lapin gives returned messages to whatever confirmation comes next.
     fn is_ours(&self, message: &BasicReturnMessage) -> bool {
         let carried = self.sending.carried();
-        carried.is_some_and(|carried| self.amqp.core().carries(&message.reader(), carried))
+        carried.is_some_and(|carried| self.amqp.core().carries(&message.reader(), &carried))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use carrier_core::instrumentation::{Details, Incoming, attribute};
+use carrier_core::instrumentation::{Arrival, Destination, Details, attribute};
 use lapin::message::{BasicGetMessage, Delivery};
 use lapin::types::ShortString;
 
@@ -50,13 +50,33 @@ pub(super) fn route<'a>(delivery: &'a Delivery, queue: &'a str) -> Route<'a> {
     Route::from(delivery.exchange.as_str(), delivery.routing_key.as_str(), queue)
 }
 
-pub(super) fn incoming<M: AsDelivery>(amqp: &Instrumentation, queue: &str, message: &M) -> Incoming {
-    let delivery = message.as_delivery();
-    let incoming = Incoming::new(amqp.destination(&route(delivery, queue)))
-        .sent_at(sent_at(delivery))
-        .redelivered(amqp.core().has_rule() && was_tried(delivery))
-        .to_be_settled();
-    if M::IS_COUNTED { incoming.already_counted() } else { incoming }
+/// A message that is processed.
+pub(super) struct Incoming<'a, M> {
+    pub(super) amqp: &'a Instrumentation,
+    pub(super) queue: &'a str,
+    pub(super) message: &'a M,
+}
+
+impl<M: AsDelivery> Arrival for Incoming<'_, M> {
+    fn destination(&self) -> Destination {
+        self.amqp.destination(&route(self.message.as_delivery(), self.queue))
+    }
+
+    fn sent_at(&self) -> Option<SystemTime> {
+        sent_at(self.message.as_delivery())
+    }
+
+    fn is_redelivered(&self) -> bool {
+        was_tried(self.message.as_delivery())
+    }
+
+    fn is_counted(&self) -> bool {
+        M::IS_COUNTED
+    }
+
+    fn is_to_be_settled(&self) -> bool {
+        true
+    }
 }
 
 /// What a span says of the one message that it is for.

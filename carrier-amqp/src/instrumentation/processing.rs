@@ -2,11 +2,12 @@
 
 use std::ops::{Deref, DerefMut};
 
-use carrier_core::instrumentation::{Batch, Details, Failure, Handled, Process, Settlement};
+use carrier_core::instrumentation::{Batch, Destination, Details, Failure, Handled, Process, Settlement};
 use lapin::Acker;
 use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions};
 use opentelemetry::Context;
 
+use super::message::Incoming;
 use super::{AsDelivery, Instrumentation, Route, failure, message};
 use crate::{ExtractFrom, FieldTableReader};
 
@@ -18,12 +19,12 @@ impl Instrumentation {
     /// current here is linked.
     pub fn process<M: AsDelivery>(&self, queue: &str, message: M) -> Processing<M> {
         let delivery = message.as_delivery();
-        let incoming = message::incoming(self, queue, &message);
+        let incoming = Incoming { amqp: self, queue, message: &message };
         let process =
             self.core().process(incoming, &delivery.reader(), |span| message::details(span, delivery));
-        let acker = process.is_live().then(|| delivery.acker.clone());
-        let queue = self.core().has_settle_spans().then(|| queue.to_owned());
-        Processing { guard: Guard { process, acker }, amqp: self.clone(), queue, message }
+        let acker = process.is_observed().then(|| delivery.acker.clone());
+        let from = self.core().has_settle_spans().then(|| (self.clone(), queue.to_owned()));
+        Processing { guard: Guard { process, acker }, from, message }
     }
 
     /// Starts the span of a batch that is processed as one: a trace of its own with a link to each message's sender.
@@ -49,7 +50,7 @@ impl Instrumentation {
                 let properties = &delivery.properties;
                 message::ids(link, properties.message_id().as_ref(), properties.correlation_id().as_ref());
             };
-            (delivery.reader(), message::incoming(self, queue, message), details)
+            (delivery.reader(), Incoming { amqp: self, queue, message }, details)
         });
         self.core().process_batch(destination, messages, |span| {
             if !routing_key.is_empty() {
@@ -71,9 +72,8 @@ impl Instrumentation {
 pub struct Processing<M: AsDelivery> {
     // In front of the message: the span ends before it is gone.
     guard: Guard,
-    amqp: Instrumentation,
-    /// For the spans of settlements, where those are wanted.
-    queue: Option<String>,
+    /// Who says where it came from, and the queue: for the spans of settlements, where those are wanted.
+    from: Option<(Instrumentation, String)>,
     message: M,
 }
 
@@ -86,15 +86,16 @@ struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(acker) = self.acker.as_ref().filter(|_| !self.process.is_settled()) {
-            self.process.settle(if acker.poisoned() {
+        let Some(acker) = &self.acker else { return };
+        self.process.settle_at_last(|| {
+            if acker.poisoned() {
                 Settlement::ChannelClosed
             } else if !acker.usable() {
                 Settlement::Elsewhere
             } else {
                 Settlement::Unsettled
-            });
-        }
+            }
+        });
     }
 }
 
@@ -170,8 +171,10 @@ impl<M: AsDelivery> Processing<M> {
         call: impl Future<Output = lapin::Result<bool>>,
     ) -> lapin::Result<bool> {
         let delivery = self.message.as_delivery();
-        let queue = self.queue.as_deref().unwrap_or_default();
-        let destination = || self.amqp.destination(&message::route(delivery, queue));
+        let destination = || match &self.from {
+            Some((amqp, queue)) => amqp.destination(&message::route(delivery, queue)),
+            None => Destination::none(),
+        };
         let process = &self.guard.process;
         let settling = process.settling(operation, destination, |span| message::delivery_tag(span, delivery));
         // lapin sends the frame before it waits, so a call that is dropped on the way has settled the message.

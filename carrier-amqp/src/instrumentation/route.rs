@@ -63,7 +63,7 @@ impl<'a> Route<'a> {
         // Shared: it goes onto the span and onto several metrics.
         let mut destination = Destination::new(Arc::<str>::from(&*name));
         let on_metrics = if is_measured { self.on_metrics() } else { None };
-        if on_metrics.as_ref() != Some(&name) {
+        if is_measured && on_metrics.as_ref() != Some(&name) {
             destination = destination.on_metrics(on_metrics.map(|name| Arc::<str>::from(&*name)));
         }
         if self.end().is_some_and(is_anonymous) {

@@ -10,7 +10,7 @@ use super::incoming::valid_span;
 use super::live::{Live, Operation};
 use super::relation::Chosen;
 use super::tracer::gather;
-use super::{Ambient, Details, Handled, Incoming, Instrumentation, Process, Received, attribute};
+use super::{Ambient, Arrival, Details, Handled, Instrumentation, Process, Received, attribute};
 use crate::TextMapReader;
 
 impl Instrumentation {
@@ -18,14 +18,15 @@ impl Instrumentation {
     ///
     /// `common` is what all messages share; of `messages` each has its headers, what is known of it alone, and the
     /// attributes of its link. Attributes of the batch are asked from `details` where the span is recorded.
-    pub fn process_batch<R, D>(
+    pub fn process_batch<R, A, D>(
         &self,
         common: super::Destination,
-        messages: impl IntoIterator<Item = (R, Incoming, D)>,
+        messages: impl IntoIterator<Item = (R, A, D)>,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Batch
     where
         R: TextMapReader,
+        A: Arrival,
         D: FnOnce(&mut Details<'_>),
     {
         let ambient = Context::current();
@@ -33,10 +34,10 @@ impl Instrumentation {
             let contexts = messages.into_iter().map(|(reader, ..)| self.propagation.extract(&reader));
             let contexts = contexts.map(|cx| cx.with_telemetry_suppressed()).collect();
             let context = Context::new().with_telemetry_suppressed();
-            return Batch { contexts, process: Process::new(&self.shared, context, None, None, false) };
+            return Batch { contexts, process: Process::of_a_batch(context, None) };
         }
         let began = self.shared.begin();
-        let wants_age = began.is_some() || self.relation.is_rule();
+        let is_rule = self.relation.is_rule();
         let mut links = Links { links: Vec::new(), most: self.shared.max_links, left_out: 0 };
         let messages = messages.into_iter();
         let mut contexts = Vec::with_capacity(messages.size_hint().0);
@@ -52,10 +53,11 @@ impl Instrumentation {
             links.links.extend(around.map(Link::with_context));
         }
         for (reader, message, details) in messages {
-            let sent_at = message.sent_at.filter(|_| wants_age);
+            let sent_at = if began.is_some() || is_rule { message.sent_at() } else { None };
             let age = Age::of(sent_at, || began.map_or_else(SystemTime::now, |began| began.at));
             let found = self.read(&reader);
-            let received = Received { redelivered: message.redelivered, age: age.waited() };
+            let redelivered = is_rule && message.is_redelivered();
+            let received = Received { redelivered, age: age.waited() };
             if self.relation.of(&received) != Chosen::Nothing {
                 let sender = valid_span(&found.context).or_else(|| found.links().first().cloned());
                 if let Some(sender) = sender {
@@ -64,13 +66,13 @@ impl Instrumentation {
             }
             contexts.push(found.into_context());
             ages.push(age);
-            counted += u64::from(!message.is_counted);
+            counted += u64::from(!message.is_counted());
         }
         let (messages, left_out) = (contexts.len(), links.left_out);
         let (context, live) = Live::start(
             &self.shared,
             Operation::process(),
-            common,
+            || common,
             began,
             &parent,
             || links.links,
@@ -85,7 +87,7 @@ impl Instrumentation {
         if let Some(live) = &live {
             live.consumed(counted, &ages);
         }
-        Batch { contexts, process: Process::new(&self.shared, context, None, live, false) }
+        Batch { contexts, process: Process::of_a_batch(context, live) }
     }
 }
 

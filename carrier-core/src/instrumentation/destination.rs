@@ -24,6 +24,12 @@ pub struct Destination {
     on_metrics: OnMetrics,
     template: Option<StringValue>,
     partition: Option<StringValue>,
+    nature: Nature,
+}
+
+/// What few destinations are.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Nature {
     temporary: bool,
     anonymous: bool,
 }
@@ -51,8 +57,7 @@ impl Destination {
             on_metrics: OnMetrics::TheName,
             template: None,
             partition: None,
-            temporary: false,
-            anonymous: false,
+            nature: Nature::default(),
         }
     }
 
@@ -77,16 +82,20 @@ impl Destination {
 
     /// It may not be there any more once its messages are processed: `messaging.destination.temporary`.
     pub fn temporary(self) -> Self {
-        Self { temporary: true, ..self }
+        Self { nature: Nature { temporary: true, ..self.nature }, ..self }
     }
 
     /// Its name was made up by the broker: `messaging.destination.anonymous`.
     pub fn anonymous(self) -> Self {
-        Self { anonymous: true, ..self }
+        Self { nature: Nature { anonymous: true, ..self.nature }, ..self }
     }
 
     pub(super) fn has_partition(&self) -> bool {
         self.partition.is_some()
+    }
+
+    pub(super) fn nature(&self) -> Nature {
+        self.nature
     }
 
     /// The name of a span: the operation and what it is done to (messaging spans, "Span name").
@@ -96,7 +105,7 @@ impl Destination {
     pub(super) fn span_name(&self, operation: &'static str, server: Option<&str>) -> Cow<'static, str> {
         let to = match (&self.template, &self.name) {
             (Some(template), _) => Some(template.as_str()),
-            (None, Some(name)) => Some(name.as_str()).filter(|_| !self.temporary && !self.anonymous),
+            (None, Some(name)) => Some(name.as_str()).filter(|_| !self.nature.is_passing()),
             (None, None) => server,
         };
         match to {
@@ -112,17 +121,36 @@ impl Destination {
     }
 
     /// What samplers may want to know of it.
-    pub(super) fn at_start(&self, attributes: &mut Vec<KeyValue>) {
-        let known = [
-            (attribute::MESSAGING_DESTINATION_NAME, &self.name),
-            (attribute::MESSAGING_DESTINATION_TEMPLATE, &self.template),
-            (attribute::MESSAGING_DESTINATION_PARTITION_ID, &self.partition),
-        ];
-        add(attributes, known);
+    pub(super) fn at_start(self, attributes: &mut Vec<KeyValue>) {
+        add(attributes, attribute::MESSAGING_DESTINATION_NAME, self.name);
+        add(attributes, attribute::MESSAGING_DESTINATION_TEMPLATE, self.template);
+        add(attributes, attribute::MESSAGING_DESTINATION_PARTITION_ID, self.partition);
     }
 
-    /// What else there is to know of it.
-    pub(super) fn details(&self, details: &mut super::Details<'_>) {
+    /// What of it has few values (messaging metrics: the name "if and only if known to have low cardinality").
+    pub(super) fn for_metrics(&self, attributes: &mut Vec<KeyValue>) {
+        // With a template the name is known to be one of many.
+        let is_one_of_many = self.template.is_some() || self.nature.is_passing();
+        let name = match &self.on_metrics {
+            _ if self.template.is_some() => None,
+            OnMetrics::TheName => self.name.clone().filter(|_| !is_one_of_many),
+            OnMetrics::Another(name) => Some(name.clone()),
+            OnMetrics::Nothing => None,
+        };
+        add(attributes, attribute::MESSAGING_DESTINATION_NAME, name);
+        add(attributes, attribute::MESSAGING_DESTINATION_TEMPLATE, self.template.clone());
+        add(attributes, attribute::MESSAGING_DESTINATION_PARTITION_ID, self.partition.clone());
+    }
+}
+
+impl Nature {
+    /// Whether there are many of its kind.
+    fn is_passing(self) -> bool {
+        self.temporary || self.anonymous
+    }
+
+    /// What else there is to know of a destination.
+    pub(super) fn details(self, details: &mut super::Details<'_>) {
         if self.temporary {
             details.set(attribute::MESSAGING_DESTINATION_TEMPORARY, true);
         }
@@ -130,31 +158,11 @@ impl Destination {
             details.set(attribute::MESSAGING_DESTINATION_ANONYMOUS, true);
         }
     }
-
-    /// What of it has few values (messaging metrics: the name "if and only if known to have low cardinality").
-    pub(super) fn for_metrics(&self, attributes: &mut Vec<KeyValue>) {
-        // With a template the name is known to be one of many.
-        let is_one_of_many = self.template.is_some() || self.temporary || self.anonymous;
-        let name = match &self.on_metrics {
-            _ if self.template.is_some() => None,
-            OnMetrics::TheName => self.name.clone().filter(|_| !is_one_of_many),
-            OnMetrics::Another(name) => Some(name.clone()),
-            OnMetrics::Nothing => None,
-        };
-        let known = [
-            (attribute::MESSAGING_DESTINATION_NAME, &name),
-            (attribute::MESSAGING_DESTINATION_TEMPLATE, &self.template),
-            (attribute::MESSAGING_DESTINATION_PARTITION_ID, &self.partition),
-        ];
-        add(attributes, known);
-    }
 }
 
-fn add(attributes: &mut Vec<KeyValue>, known: [(&'static str, &Option<StringValue>); 3]) {
-    for (key, value) in known {
-        if let Some(value) = value {
-            attributes.push(KeyValue::new(key, value.clone()));
-        }
+fn add(attributes: &mut Vec<KeyValue>, key: &'static str, value: Option<StringValue>) {
+    if let Some(value) = value {
+        attributes.push(KeyValue::new(key, value));
     }
 }
 

@@ -6,21 +6,46 @@ use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
 
-use super::age::Age;
 use super::relation::Chosen;
 use super::{Ambient, Destination, Instrumentation, Received};
 use crate::propagation::baggage_alone;
 use crate::{Extraction, TextMapReader};
 
+/// A message that is processed, asked for what is known of it beside its headers: each only where somebody wants it.
+///
+/// [`Incoming`] is one that knows the answers; implement this where they cost something.
+pub trait Arrival {
+    /// Where it came from.
+    fn destination(&self) -> Destination;
+
+    /// When it was sent, as the broker or the producer stamped it: for the time in the queue.
+    fn sent_at(&self) -> Option<SystemTime>;
+
+    /// It was given out before.
+    fn is_redelivered(&self) -> bool {
+        false
+    }
+
+    /// It was counted as consumed when it was received, and is not counted again.
+    fn is_counted(&self) -> bool {
+        false
+    }
+
+    /// It is to be settled, which ends its span: see [`Process::settle`](super::Process::settle).
+    fn is_to_be_settled(&self) -> bool {
+        false
+    }
+}
+
 /// What is known of a message that is processed, beside its headers.
 #[derive(Debug, Clone)]
 #[must_use = "a message is given to `process`"]
 pub struct Incoming {
-    pub(super) destination: Destination,
-    pub(super) sent_at: Option<SystemTime>,
-    pub(super) redelivered: bool,
-    pub(super) is_counted: bool,
-    pub(super) is_settled: bool,
+    destination: Destination,
+    sent_at: Option<SystemTime>,
+    redelivered: bool,
+    is_counted: bool,
+    is_settled: bool,
 }
 
 impl Incoming {
@@ -50,6 +75,37 @@ impl Incoming {
     }
 }
 
+impl Arrival for Incoming {
+    fn destination(&self) -> Destination {
+        self.destination.clone()
+    }
+
+    fn sent_at(&self) -> Option<SystemTime> {
+        self.sent_at
+    }
+
+    fn is_redelivered(&self) -> bool {
+        self.redelivered
+    }
+
+    fn is_counted(&self) -> bool {
+        self.is_counted
+    }
+
+    fn is_to_be_settled(&self) -> bool {
+        self.is_settled
+    }
+}
+
+/// What the current context is to a process span that is started in it: no more of it is copied than that.
+pub(super) enum Around {
+    Suppressed,
+    /// No span, or one that nobody wants.
+    Nothing,
+    Linked(SpanContext),
+    Parent(Context),
+}
+
 /// Where a process span belongs.
 pub(super) struct Place {
     /// The context that the span is started in; with the message's baggage.
@@ -60,6 +116,15 @@ pub(super) struct Place {
 }
 
 impl Instrumentation {
+    pub(super) fn around(&self) -> Around {
+        Context::map_current(|cx| match self.shared.ambient {
+            _ if cx.is_telemetry_suppressed() => Around::Suppressed,
+            Ambient::Link => valid_span(cx).map_or(Around::Nothing, Around::Linked),
+            Ambient::Parent if cx.span().span_context().is_valid() => Around::Parent(cx.clone()),
+            Ambient::Parent | Ambient::Ignore => Around::Nothing,
+        })
+    }
+
     /// What a message brought, without a report of how well it was.
     pub(super) fn read<R: TextMapReader>(&self, reader: &R) -> Extraction {
         self.propagation.links(reader)
@@ -76,38 +141,32 @@ impl Instrumentation {
     }
 
     /// Where the process span of one message belongs ("Message creation context as parent of 'Process' span").
-    pub(super) fn place<R: TextMapReader>(
-        &self,
-        reader: &R,
-        ambient: &Context,
-        redelivered: bool,
-        age: Age,
-    ) -> Place {
+    pub(super) fn place<R: TextMapReader>(&self, reader: &R, around: Around, received: Received) -> Place {
         let Extraction { context: sent, unused, .. } = self.read(reader);
-        let (sender, around) = (valid_span(&sent), valid_span(ambient));
-        let chosen = self.relation.of(&Received { redelivered, age: age.waited() });
-        let parent = match (self.shared.ambient, chosen) {
-            (Ambient::Parent, _) if around.is_some() => with_baggage_of(ambient, &sent),
-            (_, Chosen::Parent) => sent,
-            _ => baggage_alone(&sent),
+        let chosen = self.relation.of(&received);
+        let other = match (&around, chosen) {
+            (Around::Parent(ambient), _) => Some(with_baggage_of(ambient, &sent)),
+            (_, Chosen::Parent) => None,
+            _ => Some(baggage_alone(&sent)),
         };
-        if self.shared.is_skipped(&parent) {
-            return Place { parent, links: Vec::new(), creation: None };
+        if self.shared.is_skipped(other.as_ref().unwrap_or(&sent)) {
+            return Place { parent: other.unwrap_or(sent), links: Vec::new(), creation: None };
         }
+        let sender = if chosen == Chosen::Nothing { None } else { valid_span(&sent) };
+        let around = if let Around::Linked(around) = around { Some(around) } else { None };
         let most = usize::from(sender.is_some()) + unused.len() + usize::from(around.is_some());
         let mut links = Vec::with_capacity(most);
+        links.extend(sender.map(Link::with_context));
         if chosen != Chosen::Nothing {
-            for sender in sender.into_iter().chain(unused) {
-                add(&mut links, sender);
-            }
+            unused.into_iter().for_each(|sender| add(&mut links, sender));
         }
         // Only where somebody asks for it: a copy of a span context is one of its tracestate as well.
         let creation = links.first().filter(|_| self.shared.settle_spans);
         let creation = creation.map(|link| link.span_context.clone());
-        if let Some(around) = around.filter(|_| self.shared.ambient == Ambient::Link) {
+        if let Some(around) = around {
             add(&mut links, around);
         }
-        Place { parent, links, creation }
+        Place { parent: other.unwrap_or(sent), links, creation }
     }
 }
 

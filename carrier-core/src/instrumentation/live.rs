@@ -10,6 +10,7 @@ use opentelemetry::{Context, KeyValue, StringValue};
 use super::age::Age;
 use super::metrics::Duration;
 use super::settings::Shared;
+use super::tracer::Started;
 use super::{Destination, Details, Failure, attribute, tracer};
 
 /// What kind of operation it is ("Operation types").
@@ -76,9 +77,9 @@ impl Beginning {
     }
 }
 
-/// Small, since it is moved from hand to hand: what only metrics want is beside it.
+/// Small, since it is moved from hand to hand: what only metrics want is beside it, and the context, in which its span is,
+/// is with its owner.
 pub(super) struct Live {
-    context: Context,
     is_recording: bool,
     has_partition: bool,
     measured: Option<Box<Measured>>,
@@ -94,11 +95,7 @@ struct Measured {
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let span = self.context.span();
-        f.debug_struct("Live")
-            .field("span", span.span_context())
-            .field("is_recording", &self.is_recording)
-            .finish_non_exhaustive()
+        f.debug_struct("Live").field("is_recording", &self.is_recording).finish_non_exhaustive()
     }
 }
 
@@ -109,62 +106,47 @@ impl Live {
     pub(super) fn start(
         shared: &Arc<Shared>,
         operation: Operation,
-        destination: Destination,
+        destination: impl FnOnce() -> Destination,
         began: Option<Beginning>,
         parent: &Context,
         links: impl FnOnce() -> Vec<Link>,
         details: impl FnOnce(&mut Details<'_>),
     ) -> (Context, Option<Self>) {
-        let (context, is_recording) = if shared.is_skipped(parent) {
-            (parent.clone(), false)
-        } else {
-            let builder = SpanBuilder {
-                span_kind: Some(operation.span_kind.clone()),
-                name: destination.span_name(operation.name, shared.server_name.as_deref()),
-                start_time: began.map(|began| began.at),
-                attributes: Some(at_start(shared, &operation, &destination)),
-                links: Some(links()),
-                ..SpanBuilder::default()
-            };
-            let mut rest = Some(details);
-            let started = shared.tracer.start(builder, parent, &mut |span| {
-                if let Some(id) = &shared.client_id {
-                    span.set(attribute::MESSAGING_CLIENT_ID, id.clone());
-                }
-                destination.details(span);
-                if let Some(rest) = rest.take() {
-                    rest(span);
-                }
-            });
-            (started.context, started.is_recording)
-        };
-        let measured = shared.instruments.is_some();
-        if !is_recording && !measured {
-            return (context, None);
+        let (is_skipped, is_measured) = (shared.is_skipped(parent), shared.instruments.is_some());
+        if is_skipped && !is_measured {
+            return (parent.clone(), None);
         }
+        let destination = destination();
         let has_partition = destination.has_partition();
-        let measured = began
-            .filter(|_| measured)
-            .map(|began| Box::new(Measured { shared: Arc::clone(shared), operation, destination, began }));
-        let live = Self { context: context.clone(), is_recording, has_partition, measured };
-        (context, Some(live))
+        let measured = began.filter(|_| is_measured).map(|began| {
+            let (shared, operation, destination) =
+                (Arc::clone(shared), operation.clone(), destination.clone());
+            Box::new(Measured { shared, operation, destination, began })
+        });
+        if is_skipped {
+            return (parent.clone(), Some(Self { is_recording: false, has_partition, measured }));
+        }
+        let Started { context, is_recording } =
+            start(shared, &operation, destination, began, parent, links(), details);
+        let is_live = is_recording || measured.is_some();
+        (context, is_live.then_some(Self { is_recording, has_partition, measured }))
     }
 
     /// Adds to the span what became known later, where it is recorded.
-    pub(super) fn details(&self, details: impl FnOnce(&mut Details<'_>)) {
+    pub(super) fn details(&self, context: &Context, details: impl FnOnce(&mut Details<'_>)) {
         if self.is_recording {
-            tracer::set(&self.context, details);
+            tracer::set(context, details);
         }
     }
 
     /// From now on the partition is known, also to metrics.
-    pub(super) fn partition(&mut self, id: StringValue) {
+    pub(super) fn partition(&mut self, context: &Context, id: StringValue) {
         if std::mem::replace(&mut self.has_partition, true) {
             return; // An SDK keeps both where an attribute is set twice.
         }
         if self.is_recording {
             let key = attribute::MESSAGING_DESTINATION_PARTITION_ID;
-            tracer::set(&self.context, |span| span.set(key, id.clone()));
+            tracer::set(context, |span| span.set(key, id.clone()));
         }
         if let Some(measured) = &mut self.measured {
             let destination = std::mem::replace(&mut measured.destination, Destination::none());
@@ -189,7 +171,7 @@ impl Live {
     }
 
     /// Ends the span and records how long it took: the same on both.
-    pub(super) fn end(self, failure: Option<Failure>) {
+    pub(super) fn end(self, context: &Context, failure: Option<Failure>) {
         let failure = failure.map(Failure::into_parts);
         let ended = self.measured.map(|measured| {
             let took = measured.began.clock.elapsed();
@@ -197,7 +179,7 @@ impl Live {
             measured.began.at + took
         });
         if self.is_recording {
-            let span = self.context.span();
+            let span = context.span();
             if let Some((error_type, description)) = failure {
                 span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error_type));
                 span.set_status(Status::Error { description });
@@ -229,7 +211,7 @@ impl Measured {
         let mut attributes = Vec::with_capacity(10);
         attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, self.operation.kind));
         attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_NAME, self.operation.name));
-        attributes.extend(self.shared.common.iter().cloned());
+        self.shared.common(&mut attributes);
         if self.operation.is_consumers {
             attributes.extend(self.shared.consumer_group.clone());
         }
@@ -239,21 +221,67 @@ impl Measured {
     }
 }
 
+/// Starts a span, and tells it the rest where it is recorded.
+fn start(
+    shared: &Shared,
+    operation: &Operation,
+    destination: Destination,
+    began: Option<Beginning>,
+    parent: &Context,
+    links: Vec<Link>,
+    details: impl FnOnce(&mut Details<'_>),
+) -> Started {
+    let nature = destination.nature();
+    let builder = SpanBuilder {
+        span_kind: Some(operation.span_kind.clone()),
+        name: destination.span_name(operation.name, shared.server_name.as_deref()),
+        start_time: began.map(|began| began.at),
+        attributes: Some(at_start(shared, operation, destination)),
+        links: Some(links),
+        ..SpanBuilder::default()
+    };
+    let mut rest = Some(details);
+    shared.tracer.start(builder, parent, &mut |span| {
+        if let Some(id) = &shared.client_id {
+            span.set(attribute::MESSAGING_CLIENT_ID, id.clone());
+        }
+        nature.details(span);
+        if let Some(rest) = rest.take() {
+            rest(span);
+        }
+    })
+}
+
 /// What samplers may want ("SHOULD be provided at span creation time").
-fn at_start(shared: &Shared, operation: &Operation, destination: &Destination) -> Vec<KeyValue> {
+fn at_start(shared: &Shared, operation: &Operation, destination: Destination) -> Vec<KeyValue> {
     // The operation's two, the destination's three and the group; and room for details, which would make it grow.
-    let mut attributes = Vec::with_capacity(shared.common.len() + 12);
-    attributes.extend_from_slice(&shared.common);
+    let mut attributes = Vec::with_capacity(shared.common_count() + 12);
+    shared.common(&mut attributes);
     attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_NAME, operation.name));
     attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, operation.kind));
     destination.at_start(&mut attributes);
-    if operation.is_consumers {
-        attributes.extend(shared.consumer_group.clone());
+    if let Some(group) = shared.consumer_group.as_ref().filter(|_| operation.is_consumers) {
+        attributes.push(group.clone());
     }
     attributes
 }
 
 impl Shared {
+    fn common_count(&self) -> usize {
+        1 + self.server.as_ref().map_or(0, |server| 1 + usize::from(server.port.is_some()))
+    }
+
+    /// What every span and metric has: the system, and the server where it is known.
+    fn common(&self, attributes: &mut Vec<KeyValue>) {
+        attributes.push(KeyValue::new(attribute::MESSAGING_SYSTEM, self.system));
+        if let Some(server) = &self.server {
+            attributes.push(KeyValue::new(attribute::SERVER_ADDRESS, server.address.clone()));
+            if let Some(port) = server.port {
+                attributes.push(KeyValue::new(attribute::SERVER_PORT, i64::from(port)));
+            }
+        }
+    }
+
     /// Now, where something is measured.
     pub(super) fn begin(&self) -> Option<Beginning> {
         self.instruments.as_ref().map(|_| Beginning::now())

@@ -31,7 +31,7 @@ mod tracer;
 
 pub use self::batch::Batch;
 pub use self::destination::Destination;
-pub use self::incoming::Incoming;
+pub use self::incoming::{Arrival, Incoming};
 pub use self::live::Beginning;
 pub use self::outcome::{Failure, Handled, Settlement};
 pub use self::process::Process;

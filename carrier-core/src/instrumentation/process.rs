@@ -9,10 +9,10 @@ use opentelemetry::Context;
 use opentelemetry::trace::{Link, SpanContext};
 
 use super::age::Age;
-use super::incoming::Place;
+use super::incoming::{Around, Place};
 use super::live::{Live, Operation};
 use super::settings::Shared;
-use super::{Details, Failure, Handled, Incoming, Instrumentation, Settlement, Settling, attribute};
+use super::{Arrival, Details, Failure, Handled, Instrumentation, Received, Settlement, Settling, attribute};
 use crate::TextMapReader;
 
 impl Instrumentation {
@@ -23,25 +23,23 @@ impl Instrumentation {
     /// in the handler.
     pub fn process<R: TextMapReader>(
         &self,
-        message: Incoming,
+        message: impl Arrival,
         reader: &R,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Process {
-        let ambient = Context::current();
-        if ambient.is_telemetry_suppressed() {
+        let around = self.around();
+        if matches!(around, Around::Suppressed) {
             let context = self.propagation.extract(reader).with_telemetry_suppressed();
-            return Process::new(&self.shared, context, None, None, false);
+            return Process::new(context, None, false, None);
         }
-        let (began, sent_at) = (self.shared.begin(), message.sent_at);
+        let (began, is_rule) = (self.shared.begin(), self.relation.is_rule());
         let now = || began.map_or_else(SystemTime::now, |began| began.at);
         // Where neither a metric nor a rule wants it, the span may.
-        let age = match began.is_some() || self.relation.is_rule() {
-            true => Age::of(sent_at, now),
-            false => Age::Unknown,
-        };
-        let Place { parent, links, creation } = self.place(reader, &ambient, message.redelivered, age);
+        let age = if began.is_some() || is_rule { Age::of(message.sent_at(), now) } else { Age::Unknown };
+        let received = Received { redelivered: is_rule && message.is_redelivered(), age: age.waited() };
+        let Place { parent, links, creation } = self.place(reader, around, received);
         let waited = |details: &mut Details<'_>| {
-            let age = if age == Age::Unknown { Age::of(sent_at, now) } else { age };
+            let age = if age == Age::Unknown { Age::of(message.sent_at(), now) } else { age };
             if let Some(waited) = age.waited() {
                 details.set(attribute::QUEUE_DURATION, waited.as_secs_f64());
             }
@@ -49,7 +47,7 @@ impl Instrumentation {
         let (context, live) = Live::start(
             &self.shared,
             Operation::process(),
-            message.destination,
+            || message.destination(),
             began,
             &parent,
             || links,
@@ -59,9 +57,11 @@ impl Instrumentation {
             },
         );
         if let Some(live) = &live {
-            live.consumed(u64::from(!message.is_counted), &[age]);
+            live.consumed(u64::from(!message.is_counted()), &[age]);
         }
-        Process::new(&self.shared, context, creation, live, message.is_settled)
+        let settles = || Box::new(Settles { shared: Arc::clone(&self.shared), creation });
+        let settles = self.shared.settle_spans.then(settles);
+        Process::new(context, live, message.is_to_be_settled(), settles)
     }
 }
 
@@ -77,10 +77,18 @@ impl Instrumentation {
 #[derive(Debug)]
 pub struct Process {
     context: Context,
-    creation: Option<SpanContext>,
-    shared: Arc<Shared>,
+    /// Whether somebody was told of it when it began.
+    is_observed: bool,
     is_settled: bool,
     state: Mutex<State>,
+    settles: Option<Box<Settles>>,
+}
+
+/// What the spans of settlements are made of; there where those are wanted.
+#[derive(Debug)]
+struct Settles {
+    shared: Arc<Shared>,
+    creation: Option<SpanContext>,
 }
 
 #[derive(Debug, Default)]
@@ -101,15 +109,15 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Process {
-    pub(super) fn new(
-        shared: &Arc<Shared>,
-        context: Context,
-        creation: Option<SpanContext>,
-        live: Option<Live>,
-        is_settled: bool,
-    ) -> Self {
-        let state = State { live, ..State::default() };
-        Self { context, creation, shared: Arc::clone(shared), is_settled, state: Mutex::new(state) }
+    fn new(context: Context, live: Option<Live>, is_settled: bool, settles: Option<Box<Settles>>) -> Self {
+        let is_observed = live.is_some();
+        let state = Mutex::new(State { live, ..State::default() });
+        Self { context, is_observed, is_settled, state, settles }
+    }
+
+    /// One that is not to be settled.
+    pub(super) fn of_a_batch(context: Context, live: Option<Live>) -> Self {
+        Self::new(context, live, false, None)
     }
 
     /// The context of the handler: the process span is its current one, and the message's baggage is in it.
@@ -161,9 +169,16 @@ impl Process {
         });
     }
 
-    /// Whether there is a span to end, or a duration to record.
-    pub fn is_live(&self) -> bool {
-        self.state().live.is_some()
+    /// As [`settle`](Self::settle), by the owner when it goes: asked only where nothing has said before how the message was
+    /// settled.
+    pub fn settle_at_last(&mut self, settlement: impl FnOnce() -> Settlement) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.settlement.get_or_insert_with(settlement);
+    }
+
+    /// Whether anybody is told how it ends: the span is recorded, or there are metrics.
+    pub fn is_observed(&self) -> bool {
+        self.is_observed
     }
 
     /// Whether [`settle`](Self::settle) was called.
@@ -180,14 +195,11 @@ impl Process {
         destination: impl FnOnce() -> super::Destination,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Settling {
-        let is_wanted = self.shared.settle_spans && !self.context.is_telemetry_suppressed();
-        let live = is_wanted.then(|| {
-            let links = || self.creation.clone().map(Link::with_context).into_iter().collect();
-            let operation = Operation::settle(operation);
-            let began = self.shared.begin();
-            Live::start(&self.shared, operation, destination(), began, &self.context, links, details)
-        });
-        Settling::new(live.and_then(|(_, live)| live))
+        Settling::new(self.settles.as_deref().map(|Settles { shared, creation }| {
+            let links = || creation.clone().map(Link::with_context).into_iter().collect();
+            let (operation, began) = (Operation::settle(operation), shared.begin());
+            Live::start(shared, operation, destination, began, &self.context, links, details)
+        }))
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -202,7 +214,7 @@ impl Process {
         // Whatever a span processor does, it does not do it under our lock.
         let ended = is_over.then(|| state.take(self.is_settled)).flatten();
         drop(state);
-        end(ended);
+        end(&self.context, ended);
     }
 }
 
@@ -215,19 +227,19 @@ impl State {
     }
 }
 
-fn end(ended: Option<(Live, Option<Failure>, Option<Settlement>)>) {
+fn end(context: &Context, ended: Option<(Live, Option<Failure>, Option<Settlement>)>) {
     let Some((live, failure, settlement)) = ended else { return };
     if let Some(settlement) = settlement {
-        live.details(|span| span.set(attribute::SETTLEMENT, settlement.as_str()));
+        live.details(context, |span| span.set(attribute::SETTLEMENT, settlement.as_str()));
     }
-    live.end(failure);
+    live.end(context, failure);
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         let is_settled = self.is_settled;
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        end(state.take(is_settled));
+        end(&self.context, state.take(is_settled));
     }
 }
 

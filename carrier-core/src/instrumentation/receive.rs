@@ -28,11 +28,12 @@ impl Instrumentation {
         };
         let links = || message.map(|message| self.link_to_sender(message)).unwrap_or_default();
         let operation = Operation::receive();
-        let (_, live) =
+        let destination = || destination;
+        let (context, live) =
             Live::start(&self.shared, operation, destination, Some(began), &current, links, details);
         if let Some(live) = live {
             live.consumed(u64::from(message.is_some()), &[]);
-            live.end(failure);
+            live.end(&context, failure);
         }
     }
 }

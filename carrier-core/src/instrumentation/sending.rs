@@ -1,8 +1,9 @@
 //! The producer's side: a span whose context goes into the message, and that ends when the outcome is known.
 
-use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
+use opentelemetry::trace::{Link, SpanContext};
 use opentelemetry::{Context, StringValue};
 
+use super::incoming::valid_span;
 use super::live::{Live, Operation};
 use super::{Destination, Details, Failure, Instrumentation};
 use crate::{Injection, Outcome, TextMapCarrier, TextMapReader};
@@ -21,10 +22,20 @@ impl Instrumentation {
         carrier: &mut C,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Sending {
+        self.send_to(|| destination, carrier, details)
+    }
+
+    /// As [`send`](Self::send), with a destination that is asked for where a span is started or something is measured.
+    pub fn send_to<C: TextMapCarrier>(
+        &self,
+        destination: impl FnOnce() -> Destination,
+        carrier: &mut C,
+        details: impl FnOnce(&mut Details<'_>),
+    ) -> Sending {
         let parent = Context::current();
         if parent.is_telemetry_suppressed() {
             let injection = self.propagation.inject(&parent, carrier);
-            return Sending { carried: carried(&injection, &parent), injection, context: parent, live: None };
+            return Sending { injection, context: parent, live: None };
         }
         let began = self.shared.begin();
         let survey = self.propagation.survey(carrier);
@@ -38,21 +49,9 @@ impl Instrumentation {
             Some(survey) => self.propagation.inject_surveyed(survey, &context, carrier),
             None => Injection::default(),
         };
-        Sending { carried: carried(&injection, &context), injection, context, live }
+        Sending { injection, context, live }
     }
-}
 
-/// The span that a message carries behind an injection of `cx`.
-fn carried(injection: &Injection, cx: &Context) -> Option<SpanContext> {
-    match injection.outcome() {
-        Outcome::Written if injection.is_baggage_alone() => None,
-        Outcome::Written => Some(cx.span().span_context().clone()),
-        Outcome::Kept | Outcome::LeftAlone => injection.existing().cloned(),
-        _ => None,
-    }
-}
-
-impl Instrumentation {
     /// Whether a message carries this span, whoever is trusted to have sent it.
     ///
     /// For a message that comes back: that it is the one that was sent.
@@ -67,7 +66,6 @@ impl Instrumentation {
 /// Dropped, it ends the span with the outcome unknown and the status unset: nobody waited for an answer.
 #[derive(Debug)]
 pub struct Sending {
-    carried: Option<SpanContext>,
     injection: Injection,
     context: Context,
     live: Option<Live>,
@@ -80,8 +78,14 @@ impl Sending {
     }
 
     /// The span that the message carries; `None` where it carries none.
-    pub fn carried(&self) -> Option<&SpanContext> {
-        self.carried.as_ref().filter(|carried| carried.is_valid())
+    pub fn carried(&self) -> Option<SpanContext> {
+        match self.injection.outcome() {
+            Outcome::Written if !self.injection.is_baggage_alone() => valid_span(&self.context),
+            Outcome::Kept | Outcome::LeftAlone => {
+                self.injection.existing().filter(|existing| existing.is_valid()).cloned()
+            }
+            _ => None,
+        }
     }
 
     /// Whether anybody is told how it ends: the span is recorded, or there are metrics. Otherwise nothing is lost with it.
@@ -97,14 +101,14 @@ impl Sending {
     /// Adds attributes that became known later, where the span is recorded.
     pub fn details(&self, details: impl FnOnce(&mut Details<'_>)) {
         if let Some(live) = &self.live {
-            live.details(details);
+            live.details(&self.context, details);
         }
     }
 
     /// The broker has said which partition the message went to.
     pub fn partition(&mut self, id: impl Into<StringValue>) {
         if let Some(live) = &mut self.live {
-            live.partition(id.into());
+            live.partition(&self.context, id.into());
         }
     }
 
@@ -128,7 +132,7 @@ impl Sending {
 
     fn end(&mut self, failure: Option<Failure>) {
         if let Some(live) = self.live.take() {
-            live.end(failure);
+            live.end(&self.context, failure);
         }
     }
 }

@@ -52,8 +52,8 @@ pub struct Instrumentation {
 pub(super) struct Shared {
     pub(super) tracer: Box<dyn AnyTracer>,
     pub(super) instruments: Option<Instruments>,
-    /// Of every span and metric: the system, and the server where it is known.
-    pub(super) common: Vec<KeyValue>,
+    pub(super) system: &'static str,
+    pub(super) server: Option<Server>,
     /// What names spans that are for no destination in particular: `server.address:server.port`.
     pub(super) server_name: Option<String>,
     pub(super) consumer_group: Option<KeyValue>,
@@ -62,6 +62,13 @@ pub(super) struct Shared {
     pub(super) max_links: usize,
     pub(super) settle_spans: bool,
     pub(super) skip_unsampled: bool,
+}
+
+/// The broker, as far as it is known.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) address: StringValue,
+    pub(super) port: Option<u16>,
 }
 
 impl Instrumentation {
@@ -99,7 +106,8 @@ impl Instrumentation {
 impl fmt::Debug for Instrumentation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Instrumentation")
-            .field("common", &self.shared.common)
+            .field("system", &self.shared.system)
+            .field("server", &self.shared.server)
             .field("propagation", &self.propagation)
             .field("relation", &self.relation)
             .field("ambient", &self.shared.ambient)
@@ -251,21 +259,17 @@ impl Builder {
             };
             Instruments::new(&meter)
         });
-        let mut common = vec![KeyValue::new(attribute::MESSAGING_SYSTEM, self.system)];
         let server_name = self.server.as_ref().map(|(address, port)| match port {
             Some(port) => format!("{address}:{port}"),
             None => address.to_string(),
         });
-        if let Some((address, port)) = self.server {
-            common.push(KeyValue::new(attribute::SERVER_ADDRESS, shared(address)));
-            common.extend(port.map(|port| KeyValue::new(attribute::SERVER_PORT, i64::from(port))));
-        }
         let group = self.consumer_group.map(shared);
         Instrumentation {
             shared: Arc::new(Shared {
                 tracer,
                 instruments,
-                common,
+                system: self.system,
+                server: self.server.map(|(address, port)| Server { address: shared(address), port }),
                 server_name,
                 consumer_group: group
                     .map(|name| KeyValue::new(attribute::MESSAGING_CONSUMER_GROUP_NAME, name)),

@@ -40,11 +40,10 @@ impl Instrumentation {
     ) -> Settling {
         let current = Context::current();
         let is_wanted = self.shared.settle_spans && !current.is_telemetry_suppressed();
-        let live = is_wanted.then(|| {
+        Settling::new(is_wanted.then(|| {
             let (operation, began) = (Operation::settle(operation), self.shared.begin());
-            Live::start(&self.shared, operation, destination(), began, &current, links, details)
-        });
-        Settling::new(live.and_then(|(_, live)| live))
+            Live::start(&self.shared, operation, destination, began, &current, links, details)
+        }))
     }
 }
 
@@ -52,25 +51,27 @@ impl Instrumentation {
 ///
 /// Dropped, it ends the span with the outcome unknown and the status unset.
 #[derive(Debug)]
-pub struct Settling(Option<Live>);
+pub struct Settling(Option<(Context, Live)>);
 
 impl Settling {
-    pub(super) fn new(live: Option<Live>) -> Self {
-        Self(live)
+    pub(super) fn new(started: Option<(Context, Option<Live>)>) -> Self {
+        Self(started.and_then(|(context, live)| Some((context, live?))))
     }
 
     /// Ends the span.
     pub fn ended(mut self, result: Result<(), Failure>) {
-        if let Some(live) = self.0.take() {
-            live.end(result.err());
+        self.end(result.err());
+    }
+
+    fn end(&mut self, failure: Option<Failure>) {
+        if let Some((context, live)) = self.0.take() {
+            live.end(&context, failure);
         }
     }
 }
 
 impl Drop for Settling {
     fn drop(&mut self) {
-        if let Some(live) = self.0.take() {
-            live.end(None);
-        }
+        self.end(None);
     }
 }

@@ -24,7 +24,7 @@ fn a_message_that_is_sent_carries_a_producer_span_below_the_current_one() {
         details.set("messaging.message.body.size", 3);
     });
     assert_eq!(message, HashMap::from([("traceparent".to_owned(), traceparent(5, 1, 1))]));
-    assert_eq!(sending.carried(), Some(sending.context().span().span_context()));
+    assert_eq!(sending.carried().as_ref(), Some(sending.context().span().span_context()));
     assert_eq!(sending.injection().outcome(), Outcome::Written);
     assert_eq!(telemetry.seen(), [], "it waits for the outcome");
     sending.succeeded();

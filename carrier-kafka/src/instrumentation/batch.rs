@@ -1,9 +1,9 @@
 //! Messages that are processed together.
 
-use carrier_core::instrumentation::{Batch, Destination, Details, Incoming, attribute};
+use carrier_core::instrumentation::{Batch, Destination, Details, attribute};
 use rdkafka::Message;
 
-use super::consumed::sent_at;
+use super::consumed::Incoming;
 use super::outgoing::describe_payload;
 use super::settings::partition_id;
 use super::{Consumed, Instrumentation};
@@ -44,7 +44,7 @@ impl Instrumentation {
         };
         let each = messages.iter().map(|message| {
             let consumed = message.message();
-            let incoming = Incoming::new(Destination::none()).sent_at(sent_at(consumed.timestamp()));
+            let incoming = Incoming { kafka: self, message: consumed };
             (message.reader(), incoming, |link: &mut Details<'_>| self.differing(&shared, consumed, link))
         });
         self.common.process_batch(common, each, |span| {

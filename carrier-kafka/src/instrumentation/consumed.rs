@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use carrier_core::instrumentation::{Details, attribute};
+use carrier_core::instrumentation::{Arrival, Destination, Details, attribute};
 use rdkafka::message::{BorrowedMessage, OwnedMessage};
 use rdkafka::{Message, Timestamp};
 
@@ -49,6 +49,22 @@ impl<T: Consumed + ?Sized> Consumed for &T {
     }
 }
 
+/// A message that is processed.
+pub(super) struct Incoming<'a, M> {
+    pub(super) kafka: &'a Instrumentation,
+    pub(super) message: &'a M,
+}
+
+impl<M: Message> Arrival for Incoming<'_, M> {
+    fn destination(&self) -> Destination {
+        self.kafka.destination(self.message.topic(), Some(self.message.partition()))
+    }
+
+    fn sent_at(&self) -> Option<SystemTime> {
+        sent_at(self.message.timestamp())
+    }
+}
+
 impl Instrumentation {
     /// What a span is told of one message, beside where it came from.
     pub(super) fn describe<M: Message>(&self, message: &M, span: &mut Details<'_>) {
@@ -59,7 +75,7 @@ impl Instrumentation {
 }
 
 /// When a message was sent, as its producer or the broker stamped it; `None` where neither did.
-pub(super) fn sent_at(timestamp: Timestamp) -> Option<SystemTime> {
+fn sent_at(timestamp: Timestamp) -> Option<SystemTime> {
     // Zero is what clients send that have no clock, and nobody sent a message in 1970.
     let millis = timestamp.to_millis().filter(|millis| *millis > 0)?;
     UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(millis).ok()?))

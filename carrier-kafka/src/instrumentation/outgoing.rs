@@ -58,8 +58,8 @@ impl Instrumentation {
         let Outgoing { topic, partition, key, payload, headers } = record;
         let body = key.map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len);
         let mut carrier = Undoable::new(RecordCarrier::new(headers, body));
-        let destination = self.destination(topic, partition);
-        let sending = self.common.send(destination, &mut carrier, |span| {
+        let destination = || self.destination(topic, partition);
+        let sending = self.common.send_to(destination, &mut carrier, |span| {
             self.key.describe(key, span);
             describe_payload(payload, span);
         });

@@ -2,11 +2,10 @@
 
 use std::ops::Deref;
 
-use carrier_core::instrumentation::{Failure, Handled, Incoming, Process};
+use carrier_core::instrumentation::{Failure, Handled, Process};
 use opentelemetry::Context;
-use rdkafka::Message as _;
 
-use super::consumed::sent_at;
+use super::consumed::Incoming;
 use super::{Consumed, Instrumentation};
 use crate::{ExtractFrom, HeadersReader};
 
@@ -36,8 +35,7 @@ impl Instrumentation {
     /// ```
     pub fn process<M: Consumed>(&self, message: M) -> Processing<M> {
         let consumed = message.message();
-        let destination = self.destination(consumed.topic(), Some(consumed.partition()));
-        let incoming = Incoming::new(destination).sent_at(sent_at(consumed.timestamp()));
+        let incoming = Incoming { kafka: self, message: consumed };
         let process = self.common.process(incoming, &message.reader(), |span| self.describe(consumed, span));
         Processing { process, message }
     }
