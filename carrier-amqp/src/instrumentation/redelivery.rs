@@ -43,7 +43,7 @@ impl<'a> Redelivery<'a> {
     /// What a delivery tells; whatever is of another type than the broker gives it counts as absent.
     pub fn of(delivery: &'a Delivery) -> Self {
         let redelivered = delivery.redelivered;
-        let Some(headers) = delivery.properties.headers() else {
+        let Some(headers) = delivery.properties.headers().as_ref().filter(|headers| may_tell(headers)) else {
             return Self { redelivered, ..Self::default() };
         };
         let deaths = Deaths::of(headers);
@@ -92,6 +92,11 @@ impl<'a> Redelivery<'a> {
             details.set(attribute::DEATH_FIRST_REASON, reason.to_owned());
         }
     }
+}
+
+/// Whether one of the names may be there: the table is sorted, and they come behind those that most messages have.
+fn may_tell(headers: &FieldTable) -> bool {
+    headers.inner().last_key_value().is_some_and(|(last, _)| last.as_str() >= "x-acquired-count")
 }
 
 /// What the array `x-death` says: an entry for each queue and reason, the most recent first.
