@@ -1,17 +1,27 @@
-//! Level 2: the span of a message that is processed, against the same span by hand.
+//! Level 2: the span of a message that is sent or processed, against the same span by hand.
 #![allow(clippy::cast_possible_wrap, reason = "the size of a small message")]
 
-use carrier_kafka::{Instrumentation, extract_with};
-use carrier_measure::{Meter, PARENT, Row, UNSAMPLED, recorded, span, unsampled};
+use std::sync::Arc;
+use std::time::Duration;
+
+use carrier_kafka::{Instrumentation, extract_with, inject_with};
+use carrier_measure::{Meter, PARENT, Row, UNSAMPLED, context, recorded, span, unsampled};
 use opentelemetry::trace::{SpanKind, TraceContextExt as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
-use rdkafka::Timestamp;
+use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::message::{Message as _, OwnedHeaders, OwnedMessage};
+use rdkafka::producer::{
+    BaseProducer, BaseRecord, DefaultProducerContext, DeliveryResult, Producer as _, ProducerContext,
+    PurgeConfig,
+};
+use rdkafka::{ClientConfig, ClientContext, Timestamp};
 
 use super::own;
 
 pub fn all(meter: &mut impl Meter) {
+    send(meter, "kafka: send, not recorded", &unsampled(), false);
+    send(meter, "kafka: send, recorded", &recorded(), true);
     process(meter, "kafka: process, not recorded", &unsampled(), false);
     process(meter, "kafka: process, recorded", &recorded(), true);
     skipped(meter);
@@ -26,6 +36,70 @@ fn message(parent: &str) -> OwnedMessage {
 
 fn instrumentation(provider: &SdkTracerProvider) -> Instrumentation {
     Instrumentation::builder().tracer_provider(provider.clone()).propagation(own()).metrics(false).build()
+}
+
+/// A topic that no broker has: what is sent to it waits in librdkafka's queue.
+const TOPIC: &str = "orders";
+
+/// More would wait for memory of their own.
+const WAITING: i32 = 1_000;
+
+/// Takes what was sent out of the queue, which ends its spans.
+fn make_room<C: ProducerContext>(producer: &BaseProducer<C>) {
+    if producer.in_flight_count() > WAITING {
+        producer.purge(PurgeConfig::default().queue());
+        producer.poll(Duration::ZERO);
+    }
+}
+
+/// The span by hand, which ends with its delivery.
+struct Ending;
+
+impl ClientContext for Ending {}
+
+impl ProducerContext for Ending {
+    type DeliveryOpaque = Box<Context>;
+
+    fn delivery(&self, _: &DeliveryResult<'_>, cx: Box<Context>) {
+        cx.span().end();
+    }
+}
+
+fn send(meter: &mut impl Meter, row: &str, provider: &SdkTracerProvider, is_recorded: bool) {
+    let _caller = context().attach();
+    let config = ClientConfig::new();
+    let (ours, level_1, tracer) = (instrumentation(provider), own(), provider.tracer("by hand"));
+    let theirs: BaseProducer<Ending> = BaseProducer::from_config_and_context(&config, Ending).unwrap();
+    let ours = ours.base_producer(&config, DefaultProducerContext).unwrap();
+    let (topic, payload): (Arc<str>, _) = (TOPIC.into(), [b'x'; 100]);
+    let row = Row::new(
+        meter,
+        row,
+        || make_room(&theirs),
+        |()| {
+            let mut attributes = Vec::with_capacity(5);
+            attributes.extend([
+                KeyValue::new("messaging.system", "kafka"),
+                KeyValue::new("messaging.operation.name", "send"),
+                KeyValue::new("messaging.operation.type", "send"),
+                KeyValue::new("messaging.destination.name", Arc::clone(&topic)),
+            ]);
+            if is_recorded {
+                attributes.push(KeyValue::new("messaging.message.body.size", payload.len() as i64));
+            }
+            let name = format!("send {topic}");
+            let cx = span(&tracer, &Context::current(), SpanKind::Producer, name, attributes, None);
+            let mut headers = OwnedHeaders::new_with_capacity(1);
+            inject_with(&level_1, &cx, &mut headers);
+            let record = BaseRecord::<(), _, _>::with_opaque_to(TOPIC, Box::new(cx));
+            theirs.send(record.payload(&payload).headers(headers)).is_ok()
+        },
+    );
+    row.and(
+        "own",
+        || make_room(&ours),
+        |()| ours.send(BaseRecord::<(), _>::to(TOPIC).payload(&payload)).is_ok(),
+    );
 }
 
 /// The span by hand: what a sampler may want in any case, and the rest where it is recorded.
