@@ -39,18 +39,18 @@ impl<C> Deref for InstrumentedContext<C> {
 /// One that is made [from](From) an opaque alone has no span: for a message that is sent past the instrumentation.
 pub struct Envelope<D> {
     opaque: D,
-    /// Only where somebody is told how it ends: a queue may hold a hundred thousand of these.
-    sending: Option<Box<Sending>>,
+    /// Only where somebody is told how it ends: a queue may hold a hundred thousand contexts.
+    sending: Option<Sending>,
 }
 
 impl<D> Envelope<D> {
     pub(super) fn new(opaque: D, sending: Sending) -> Self {
-        let sending = sending.is_observed().then(|| Box::new(sending));
+        let sending = Some(sending).filter(Sending::is_observed);
         Self { opaque, sending }
     }
 
     pub(super) fn open(self) -> (D, Option<Sending>) {
-        (self.opaque, self.sending.map(|sending| *sending))
+        (self.opaque, self.sending)
     }
 }
 
