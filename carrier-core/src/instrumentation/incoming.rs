@@ -7,6 +7,7 @@ use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
 
 use super::relation::Chosen;
+use super::settle::Settles;
 use super::{Ambient, Destination, Instrumentation, Received};
 use crate::propagation::baggage_alone;
 use crate::{Extraction, TextMapReader};
@@ -111,8 +112,8 @@ pub(super) struct Place {
     /// The context that the span is started in; with the message's baggage.
     pub(super) parent: Context,
     pub(super) links: Vec<Link>,
-    /// The span that sent the message, for the links of settlements.
-    pub(super) creation: Option<SpanContext>,
+    /// What the spans of settlements are made of, which link to the span that sent the message.
+    pub(super) settles: Option<Box<Settles>>,
 }
 
 impl Instrumentation {
@@ -150,7 +151,7 @@ impl Instrumentation {
             _ => Some(baggage_alone(&sent)),
         };
         if self.shared.is_skipped(other.as_ref().unwrap_or(&sent)) {
-            return Place { parent: other.unwrap_or(sent), links: Vec::new(), creation: None };
+            return Place { parent: other.unwrap_or(sent), links: Vec::new(), settles: self.settles(None) };
         }
         let sender = if chosen == Chosen::Nothing { None } else { valid_span(&sent) };
         let around = if let Around::Linked(around) = around { Some(around) } else { None };
@@ -160,13 +161,18 @@ impl Instrumentation {
         if chosen != Chosen::Nothing {
             unused.into_iter().for_each(|sender| add(&mut links, sender));
         }
-        // Only where somebody asks for it: a copy of a span context is one of its tracestate as well.
-        let creation = links.first().filter(|_| self.shared.settle_spans);
-        let creation = creation.map(|link| link.span_context.clone());
+        let settles = self.settles(links.first());
         if let Some(around) = around {
             add(&mut links, around);
         }
-        Place { parent: other.unwrap_or(sent), links, creation }
+        Place { parent: other.unwrap_or(sent), links, settles }
+    }
+
+    /// Only where somebody asks for it: a copy of a span context is one of its tracestate as well.
+    fn settles(&self, creation: Option<&Link>) -> Option<Box<Settles>> {
+        self.shared
+            .settle_spans
+            .then(|| Box::new(Settles::of(&self.shared, creation.map(|link| link.span_context.clone()))))
     }
 }
 

@@ -2,16 +2,15 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use opentelemetry::Context;
-use opentelemetry::trace::{Link, SpanContext};
 
 use super::age::Age;
 use super::incoming::{Around, Place};
 use super::live::{Live, Operation};
-use super::settings::Shared;
+use super::settle::Settles;
 use super::{Arrival, Details, Failure, Handled, Instrumentation, Received, Settlement, Settling, attribute};
 use crate::TextMapReader;
 
@@ -37,7 +36,7 @@ impl Instrumentation {
         // Where neither a metric nor a rule wants it, the span may.
         let age = if began.is_some() || is_rule { Age::of(message.sent_at(), now) } else { Age::Unknown };
         let received = Received { redelivered: is_rule && message.is_redelivered(), age: age.waited() };
-        let Place { parent, links, creation } = self.place(reader, around, received);
+        let Place { parent, links, settles } = self.place(reader, around, received);
         let waited = |details: &mut Details<'_>| {
             let age = if age == Age::Unknown { Age::of(message.sent_at(), now) } else { age };
             if let Some(waited) = age.waited() {
@@ -59,8 +58,6 @@ impl Instrumentation {
         if let Some(live) = &live {
             live.consumed(u64::from(!message.is_counted()), &[age]);
         }
-        let settles = || Box::new(Settles { shared: Arc::clone(&self.shared), creation });
-        let settles = self.shared.settle_spans.then(settles);
         Process::new(context, live, message.is_to_be_settled(), settles)
     }
 }
@@ -84,13 +81,6 @@ pub struct Process {
     settles: Option<Box<Settles>>,
 }
 
-/// What the spans of settlements are made of; there where those are wanted.
-#[derive(Debug)]
-struct Settles {
-    shared: Arc<Shared>,
-    creation: Option<SpanContext>,
-}
-
 #[derive(Debug, Default)]
 struct State {
     live: Option<Live>,
@@ -100,12 +90,6 @@ struct State {
     has_run: bool,
     failure: Option<Failure>,
     settlement: Option<Settlement>,
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
-    }
 }
 
 impl Process {
@@ -195,11 +179,10 @@ impl Process {
         destination: impl FnOnce() -> super::Destination,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Settling {
-        Settling::new(self.settles.as_deref().map(|Settles { shared, creation }| {
-            let links = || creation.clone().map(Link::with_context).into_iter().collect();
-            let (operation, began) = (Operation::settle(operation), shared.begin());
-            Live::start(shared, operation, destination, began, &self.context, links, details)
-        }))
+        match &self.settles {
+            Some(settles) => settles.start(operation, destination, &self.context, details),
+            None => Settling::new(None),
+        }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

@@ -1,9 +1,12 @@
 //! Spans of settlements, where those are wanted.
 
+use std::sync::Arc;
+
 use opentelemetry::Context;
-use opentelemetry::trace::Link;
+use opentelemetry::trace::{Link, SpanContext};
 
 use super::live::{Live, Operation};
+use super::settings::Shared;
 use super::{Destination, Details, Failure, Instrumentation};
 use crate::TextMapReader;
 
@@ -44,6 +47,38 @@ impl Instrumentation {
             let (operation, began) = (Operation::settle(operation), self.shared.begin());
             Live::start(&self.shared, operation, destination, began, &current, links, details)
         }))
+    }
+}
+
+/// What the spans of one message's settlements are made of; there where those are wanted.
+pub(super) struct Settles {
+    shared: Arc<Shared>,
+    creation: Option<SpanContext>,
+}
+
+impl std::fmt::Debug for Settles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settles").field("creation", &self.creation).finish_non_exhaustive()
+    }
+}
+
+impl Settles {
+    /// Of a message that was sent by this span, where that is known.
+    pub(super) fn of(shared: &Arc<Shared>, creation: Option<SpanContext>) -> Self {
+        Self { shared: Arc::clone(shared), creation }
+    }
+
+    pub(super) fn start(
+        &self,
+        operation: &'static str,
+        destination: impl FnOnce() -> Destination,
+        process: &Context,
+        details: impl FnOnce(&mut Details<'_>),
+    ) -> Settling {
+        let links = || self.creation.clone().map(Link::with_context).into_iter().collect();
+        let (operation, began) = (Operation::settle(operation), self.shared.begin());
+        let live = Live::start(&self.shared, operation, destination, began, process, links, details);
+        Settling::new(Some(live))
     }
 }
 
