@@ -87,7 +87,9 @@ pub(super) fn details(span: &mut Details<'_>, delivery: &Delivery) {
     ids(span, properties.message_id().as_ref(), properties.correlation_id().as_ref());
     let size = i64::try_from(delivery.data.len()).unwrap_or(i64::MAX);
     span.set(attribute::MESSAGING_MESSAGE_BODY_SIZE, size);
-    Redelivery::of(delivery).details(span);
+    if let Some(redelivery) = Redelivery::told(delivery) {
+        redelivery.details(span);
+    }
 }
 
 pub(super) fn routing_key(span: &mut Details<'_>, routing_key: &ShortString) {

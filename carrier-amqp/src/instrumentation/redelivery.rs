@@ -42,13 +42,18 @@ pub struct Redelivery<'a> {
 impl<'a> Redelivery<'a> {
     /// What a delivery tells; whatever is of another type than the broker gives it counts as absent.
     pub fn of(delivery: &'a Delivery) -> Self {
-        let redelivered = delivery.redelivered;
-        let Some(headers) = delivery.properties.headers().as_ref().filter(|headers| may_tell(headers)) else {
-            return Self { redelivered, ..Self::default() };
-        };
+        Self { redelivered: delivery.redelivered, ..counted(delivery).map(Self::counts).unwrap_or_default() }
+    }
+
+    /// The same of a message that was given out before or may have been; nothing of most.
+    pub(super) fn told(delivery: &'a Delivery) -> Option<Self> {
+        (delivery.redelivered || counted(delivery).is_some()).then(|| Self::of(delivery))
+    }
+
+    fn counts(headers: &'a FieldTable) -> Self {
         let deaths = Deaths::of(headers);
         Self {
-            redelivered,
+            redelivered: false,
             delivery_count: count(headers, "x-delivery-count"),
             acquired_count: count(headers, "x-acquired-count"),
             deaths: deaths.count,
@@ -94,9 +99,12 @@ impl<'a> Redelivery<'a> {
     }
 }
 
-/// Whether one of the names may be there: the table is sorted, and they come behind those that most messages have.
-fn may_tell(headers: &FieldTable) -> bool {
-    headers.inner().last_key_value().is_some_and(|(last, _)| last.as_str() >= "x-acquired-count")
+/// The headers, where one of the broker's counts may be among them: the table is sorted, and they come behind what most
+/// messages have.
+fn counted(delivery: &Delivery) -> Option<&FieldTable> {
+    let headers = delivery.properties.headers().as_ref()?;
+    let (last, _) = headers.inner().last_key_value()?;
+    (last.as_str() >= "x-acquired-count").then_some(headers)
 }
 
 /// What the array `x-death` says: an entry for each queue and reason, the most recent first.
