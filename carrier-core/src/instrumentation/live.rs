@@ -254,8 +254,9 @@ fn start(
 
 /// What samplers may want ("SHOULD be provided at span creation time").
 fn at_start(shared: &Shared, operation: &Operation, destination: Destination) -> Vec<KeyValue> {
-    // The operation's two, the destination's three and the group; and room for details, which would make it grow.
-    let mut attributes = Vec::with_capacity(shared.common_count() + 12);
+    // The operation's two and mostly one of the destination's; and room for what few have, and for details, which would make
+    // it grow. Not more: a producer has a hundred thousand of these on their way.
+    let mut attributes = Vec::with_capacity(shared.common_count() + 8);
     shared.common(&mut attributes);
     attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_NAME, operation.name));
     attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, operation.kind));
