@@ -87,11 +87,6 @@ impl Instrumentation {
         self.shared.instruments.is_some()
     }
 
-    /// Whether the relation depends on the message: where it does not, nobody asks whether it was redelivered.
-    pub fn has_rule(&self) -> bool {
-        self.relation.is_rule()
-    }
-
     /// Whether settlements have spans.
     pub fn has_settle_spans(&self) -> bool {
         self.shared.settle_spans
