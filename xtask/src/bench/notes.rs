@@ -40,26 +40,36 @@ headers of rdkafka's, and into the same pairs from the same span of `tracing`.
 
 /// Behind the table of peers.
 pub(crate) const PEERS_BEHIND: &str = "
-Where the stock propagator is not left three times behind on AMQP, and the copied snippet not eight times on Kafka, what both
-pay is why: the allocations and the insert that are the floor. A third of what the stock propagator takes is hardly more
-than that floor on injection, and less than it on extraction; in these ours checks, looks for what is
-old, and keeps the size.
+Where the stock propagator is not left three times behind on AMQP, what both pay is why: the allocations and the insert that
+are the floor, or the `Context`. A third of what the stock propagator takes is hardly more than that floor, on injection as
+on extraction; in these ours checks, looks for what is old, and keeps the size.
 ";
 
 /// Why a row is over its target: what the floor does not do, or what cannot be had for less.
-pub(crate) const NOTES: [(&[&str], &str); 12] = [
+pub(crate) const NOTES: [(&[&str], &str); 14] = [
     (
-        &[
-            "amqp: inject, empty properties",
-            "amqp: inject, table of 5",
-            "kafka: inject, no headers",
-            "core: http inject",
-        ],
-        "The floor copies a ready string, which takes one allocation and one insert. What ours adds is the work that a ready \
-         string leaves out: the span is taken out of the context (a reference is counted), 55 characters are made of two \
-         numbers, the table is looked through for old fields, and the size of the whole content header is computed, since a \
-         message over the frame would cost the connection. Each is some ten to thirty nanoseconds beside a floor of 50 to \
-         100; on Kafka librdkafka copies the value, so that the string is an allocation more.",
+        &["amqp: inject, empty properties"],
+        "The floor puts a ready string into properties that it has by value. Of the 920 instructions that ours takes more, \
+         190 move the properties out of the message and back, since lapin changes them by value only; 140 make 55 \
+         characters of two numbers; 80 sum up the content header, since a message over the frame \
+         would cost the connection; the rest takes the span out of the context, looks for a random flag, members of \
+         `tracestate` and baggage that are to go along, and writes the report.",
+    ),
+    (
+        &["amqp: inject, table of 5"],
+        "The floor inserts a ready string and does not look at the table. Ours walks it once: that there is no old field, \
+         and how large the content header is, are known only then. That is some 50 instructions for each header, and grows with \
+         them; the rest is as for empty properties, without moving those.",
+    ),
+    (
+        &["kafka: inject, no headers"],
+        "No allocation more than the floor. What ours adds are 600 instructions, of which 140 make 55 characters of two \
+         numbers, beside a floor of 430.",
+    ),
+    (
+        &["core: http inject"],
+        "The floor has a `HeaderValue`. Ours has to make one, and `http` looks at each of its 55 bytes for what no header \
+         may hold: 200 instructions of the 790 more. Then come the digits, as for the others.",
     ),
     (
         &["amqp: inject, properties with 5"],
@@ -72,23 +82,24 @@ pub(crate) const NOTES: [(&[&str], &str); 12] = [
             "core: http inject, tracestate and baggage",
         ],
         "The floor has three ready strings. \
-         Ours makes them of OpenTelemetry's types: every key and value of the `TraceState` is checked, and \
-         `Baggage` is a hash map, so that it is sorted to come out the same each time, and percent-encoded. \
-         Each string is an allocation, which only AMQP's floor has as well.",
+         Ours makes them of OpenTelemetry's types: every key and value of the `TraceState` is checked byte by byte, since a \
+         sampler can put into it what no header may hold, and \
+         `Baggage` is a hash map, so that it is sorted to come out the same each time, and checked for what has to be \
+         percent-encoded.",
     ),
     (
         &["amqp: extract, 1 header", "amqp: extract, 10 headers", "core: http extract"],
-        "The floor looks for one name and parses it loosely. Ours looks for three (`tracestate` and `baggage` are known to be \
-         absent only when they were looked for), for a second `traceparent`, checks digits, version, flags and lengths, and \
-         asks what is to be trusted. **registered** reads through OpenTelemetry's `Extractor`: behind a lock, with an empty \
-         context attached around it, since propagators that are not ours answer with the current one.",
+        "The floor looks for one name and stops. Ours looks for three (`tracestate` and `baggage` are known to be \
+         absent only when they were looked for): up to ten headers are walked once, 33 instructions for each, and with more \
+         the table is searched three times. **registered** reads through OpenTelemetry's `Extractor`: behind a lock, with an \
+         empty context attached around it, since propagators that are not ours answer with the current one.",
     ),
     (
         &["kafka: extract, 1 header", "kafka: extract, 20 headers"],
-        "librdkafka's look-up walks a list. The floor asks for the last `traceparent`, which is at the end, and stops there. \
-         That there is no other before it, no `tracestate` and no `baggage` is known only when the list was walked, once for each \
-         (**default** has no baggage, so twice). \
-         What ours takes grows with the headers of a message for that reason, and a message with many is the user's.",
+        "The floor has librdkafka look for the last `traceparent`, which is at the end, and stops there. \
+         That there is no other before it, no `tracestate` and no `baggage` is known only when the whole list was walked: \
+         once for all three, 60 instructions for each header, 26 of them librdkafka's. \
+         What ours takes grows with the headers of a message for that reason.",
     ),
     (
         &[
@@ -102,13 +113,14 @@ pub(crate) const NOTES: [(&[&str], &str); 12] = [
     (
         &[
             "core: send, not recorded",
+            "kafka: send, not recorded",
             "core: process, not recorded",
             "amqp: process, not recorded",
             "kafka: process, not recorded",
         ],
         "Most of both is the SDK's. Ours looks at the current context for a span around as well, makes sure that nobody is \
          linked twice, and keeps what ends a span exactly once, whatever order a handler and a settlement come in; AMQP's \
-         delivery is named after its exchange, routing key and queue, and asked for its timestamp.",
+         delivery is named after its exchange, routing key and queue.",
     ),
     (
         &[
@@ -117,19 +129,22 @@ pub(crate) const NOTES: [(&[&str], &str); 12] = [
             "amqp: process, skipped",
             "kafka: process, skipped",
         ],
-        "No span is started; what is left beside level 1 is the destination's name, which AMQP and Kafka copy out of the \
-         message, a reference count for each thing that the guard holds, and moving the guard to where it is kept.",
+        "No span is started; what is left beside level 1 is a look at the current context, a reference count for each thing \
+         that the guard holds, and moving the guard to where it is kept.",
     ),
     (
-        &["core: send, recorded", "core: process, recorded", "kafka: process, recorded"],
+        &[
+            "core: send, recorded",
+            "kafka: send, recorded",
+            "core: process, recorded",
+            "kafka: process, recorded",
+            "amqp: process, recorded",
+        ],
         "Both create the same span. Ours looks at the current context for a span around as well, makes sure that \
-         nobody is linked twice, and keeps the span where a handler, a settlement and a drop can each end it, once.",
-    ),
-    (
-        &["amqp: process, recorded"],
-        "As for those that are not recorded. What makes it more is in the message: whether and how often it was \
-         delivered, dead-lettered and returned before is looked for under five names, which the floor knows to be absent; \
-         and how it was settled is written behind the handler, through the lock that the SDK has around a current span.",
+         nobody is linked twice, and keeps the span where a handler, a settlement and a drop can each end it, once: no single \
+         step of these takes more than 300 instructions beside the floor's 4,200. On AMQP 360 more set four attributes that only \
+         a span which is recorded needs, behind its start and so through the lock that the SDK has around a current span, \
+         120 say how the message was settled, 200 put together the name of its route, and 100 look for its timestamp.",
     ),
     (
         &["core: send, recorded, without level 1", "core: process, recorded, without level 1"],

@@ -60,8 +60,9 @@ const SPAN_ALONE: Target = target(
 );
 
 /// Level 2: a span around it.
-pub(crate) const INSTRUMENTATION: [Target; 14] = [
+pub(crate) const INSTRUMENTATION: [Target; 16] = [
     target("core: send, not recorded", "the same span by hand, and level 1", 1.2),
+    target("kafka: send, not recorded", "the same, through rdkafka's producer", 1.2),
     target("core: process, not recorded", "the same", 1.2),
     target("amqp: process, not recorded", "the same", 1.2),
     target("kafka: process, not recorded", "the same", 1.2),
@@ -70,6 +71,7 @@ pub(crate) const INSTRUMENTATION: [Target; 14] = [
     target("amqp: process, skipped", "level 1", 2.0),
     target("kafka: process, skipped", "level 1", 2.0),
     target("core: send, recorded", "the same span with the same attributes by hand, and level 1", 1.2),
+    target("kafka: send, recorded", "the same, through rdkafka's producer", 1.2),
     target("core: process, recorded", "the same", 1.2),
     target("amqp: process, recorded", "the same", 1.2),
     target("kafka: process, recorded", "the same", 1.2),
