@@ -8,8 +8,9 @@ use smallvec::SmallVec;
 
 use crate::TextMapCarrier;
 use crate::lists::count_members;
-use crate::names::{OURS, TRACEPARENT, TRACESTATE, place};
+use crate::names::{OURS, TRACEPARENT, TRACEPARENT_AT, TRACESTATE, place};
 use crate::value::Value;
+use crate::w3c::handover;
 
 /// The fields that one injection replaces: the names that go, and the entries that come.
 ///
@@ -26,6 +27,8 @@ pub struct Fields<'p> {
     declares: [bool; 3],
     /// Whether none of the declared fields is in the carrier.
     is_new: bool,
+    /// Whether a propagator writes here and nobody else.
+    is_open: bool,
     /// Whether something was set that was not declared.
     is_undeclared: bool,
     /// Whether something was set that no header may hold.
@@ -43,7 +46,7 @@ struct Others<'p> {
 impl<'p> Fields<'p> {
     /// What `propagator` writes for a context: nothing yet, and all its fields to be removed.
     pub(crate) fn of(propagator: &'p dyn TextMapPropagator) -> Self {
-        let mut fields = Self::default();
+        let mut fields = Self { is_open: true, ..Self::default() };
         for name in propagator.fields() {
             match place(name) {
                 Some(place) => fields.declares[place] = true,
@@ -176,6 +179,11 @@ impl<'p> Fields<'p> {
         self.count() > 0
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_line(&self) -> bool {
+        matches!(self.ours[TRACEPARENT_AT], Value::Line(_))
+    }
+
     #[inline]
     pub(crate) fn is_refused(&self) -> bool {
         self.refused
@@ -244,6 +252,14 @@ impl<'p> Fields<'p> {
 }
 
 impl Injector for Fields<'_> {
+    /// Takes a `traceparent` of our own propagator's, which need not be made a `String`.
+    fn reserve(&mut self, _: usize) {
+        if let Some(line) = Some(&*self).filter(|fields| fields.is_open).and_then(handover::take) {
+            self.is_undeclared |= !self.declares[TRACEPARENT_AT];
+            self.ours[TRACEPARENT_AT] = Value::Line(line);
+        }
+    }
+
     fn set(&mut self, key: &str, value: String) {
         let place = place(key);
         if (place.is_none() && !is_token(key)) || !is_field_value(&value) {

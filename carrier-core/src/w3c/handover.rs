@@ -1,4 +1,4 @@
-//! What our own propagator reads through OpenTelemetry's interface, where the carrier behind that is a view of ours.
+//! What our own propagator reads and writes through OpenTelemetry's interface, where behind that is something of ours.
 //!
 //! A propagator that the application registered sees carriers through [`AsExtractor`](crate::AsExtractor), which checks and
 //! joins what it shows, since the propagator may do neither. Ours does both, so it asks the view, and the view reads its
@@ -6,14 +6,21 @@
 //! has; the answer counts where it comes from the very extractor that was asked, so one that stands before the view and
 //! changes or hides something is read as any other. An extraction from a message with one header takes 1,680 instructions so,
 //! and 2,756 without it.
+//!
+//! The other way a `traceparent` is handed to the fields of an injection as it is, where `Injector::set` takes a `String`, which
+//! has to be allocated and to be checked for what no header may hold. Before that the propagator says that it will set
+//! something (`Injector::reserve`), which other injectors make nothing of, or room; and fields take what is meant for their
+//! address. An injector that stands before them has another. An injection into Kafka's headers takes 1,438 instructions so,
+//! and 1,901 without it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::{mem, ptr};
 
 use opentelemetry::Context;
-use opentelemetry::propagation::Extractor;
+use opentelemetry::propagation::{Extractor, Injector};
 
 use super::W3c;
+use crate::value::Line;
 use crate::{Conflict, TextMapReader};
 
 static BOTH: &str = "trace context, baggage";
@@ -21,6 +28,9 @@ static BOTH: &str = "trace context, baggage";
 thread_local! {
     /// Between a propagator and the view that it asks, which are in one call.
     static TALK: RefCell<Talk> = const { RefCell::new(Talk::Nothing) };
+
+    /// Between a propagator and the fields that it writes: for whom, and what.
+    static LINE: Cell<Option<(*const (), Line)>> = const { Cell::new(None) };
 }
 
 /// What one says to the other.
@@ -74,13 +84,34 @@ pub(super) fn ask(ours: &W3c, cx: &Context, extractor: &dyn Extractor) -> Option
     }
 }
 
+/// Hands a `traceparent` to an injector that takes it as it is; whether this is one.
+pub(super) fn hand(line: Line, injector: &mut dyn Injector) -> bool {
+    let whom = ptr::from_mut(injector).cast_const().cast();
+    if LINE.try_with(|slot| slot.set(Some((whom, line)))).is_err() {
+        return false;
+    }
+    injector.reserve(0);
+    LINE.try_with(Cell::take).is_ok_and(|left| left.is_none())
+}
+
+/// What is handed to an injector, if it is this one.
+pub(crate) fn take<I>(injector: &I) -> Option<Line> {
+    LINE.try_with(|slot| {
+        let (_, line) = slot.get().filter(|(whom, _)| ptr::eq(*whom, ptr::from_ref(injector).cast()))?;
+        slot.set(None);
+        Some(line)
+    })
+    .ok()
+    .flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use opentelemetry::propagation::TextMapPropagator;
     use opentelemetry::trace::TraceContextExt;
 
     use super::*;
-    use crate::{AsExtractor, w3c};
+    use crate::{AsExtractor, Fields, w3c};
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -133,5 +164,59 @@ mod tests {
         assert!(cx.has_active_span() && cx.baggage().is_empty());
         let cx = crate::W3cBaggage::new().extract(&view);
         assert!(!cx.has_active_span() && cx.baggage().len() == 1);
+    }
+
+    /// Leaves out one field of what another gets.
+    struct Filter<'a>(&'static str, &'a mut dyn Injector);
+
+    impl Injector for Filter<'_> {
+        fn set(&mut self, key: &str, value: String) {
+            if key != self.0 {
+                self.1.set(key, value);
+            }
+        }
+
+        fn reserve(&mut self, additional: usize) {
+            self.1.reserve(additional);
+        }
+    }
+
+    #[test]
+    fn fields_take_a_traceparent_as_it_is() {
+        let (propagator, cx) = (crate::W3cTraceContext::new(), crate::testing::remote_context());
+        let mut fields = Fields::of(&propagator);
+        propagator.inject_context(&cx, &mut fields);
+        assert!(fields.is_line());
+        let mut map = std::collections::HashMap::new();
+        propagator.inject_context(&cx, &mut map);
+        assert_eq!(fields.entries().next(), Some(("traceparent", &*map["traceparent"])));
+    }
+
+    #[test]
+    fn what_stands_before_fields_is_not_passed_by() {
+        let (propagator, cx) = (crate::W3cTraceContext::new(), crate::testing::remote_context());
+        let mut fields = Fields::of(&propagator);
+        propagator.inject_context(&cx, &mut Filter("traceparent", &mut fields));
+        assert_eq!(fields.entries().len(), 0);
+        propagator.inject_context(&cx, &mut Filter("tracestate", &mut fields));
+        assert_eq!(fields.entries().len(), 1);
+        assert!(!fields.is_line());
+    }
+
+    #[test]
+    fn fields_of_somebody_elses_take_nothing_but_what_is_set() {
+        /// Stands where its fields do.
+        #[derive(Default)]
+        struct Hides(Fields<'static>);
+        impl Injector for Hides {
+            fn set(&mut self, _: &str, _: String) {}
+
+            fn reserve(&mut self, additional: usize) {
+                self.0.reserve(additional);
+            }
+        }
+        let mut hides = Hides::default();
+        crate::W3cTraceContext::new().inject_context(&crate::testing::remote_context(), &mut hides);
+        assert_eq!(hides.0.entries().len(), 0);
     }
 }

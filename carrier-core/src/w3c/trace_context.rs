@@ -9,7 +9,7 @@ use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceId, Tr
 
 use super::W3c;
 use super::traceparent::TraceParent;
-use super::tracestate;
+use super::{handover, tracestate};
 use crate::names::{OURS, TRACEPARENT, TRACEPARENT_AT, TRACESTATE, TRACESTATE_AT};
 use crate::read::single;
 use crate::value::Value;
@@ -43,7 +43,10 @@ impl W3cTraceContext {
 
 impl TextMapPropagator for W3cTraceContext {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
-        write(cx, |place, mut value, _| injector.set(OURS[place], value.take_string()));
+        write(cx, |place, mut value, _| match value {
+            Value::Line(line) if handover::hand(line, injector) => {}
+            _ => injector.set(OURS[place], value.take_string()),
+        });
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
