@@ -46,7 +46,7 @@ async fn run() -> anyhow::Result<()> {
         return soak::run(bounds);
     }
     let figures = match part.as_str() {
-        "kafka" => kafka::run(variant, bounds),
+        "kafka" | "kafka-level1" => kafka::run(variant, bounds),
         "kafka-awaited" => kafka_awaited::run(variant, bounds).await,
         "rabbitmq" => rabbitmq::run(variant, bounds).await,
         _ => bail!("there is no part `{part}`"),
