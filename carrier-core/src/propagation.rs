@@ -7,6 +7,8 @@ use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::global::get_text_map_propagator;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
+#[cfg(feature = "instrumentation")]
+use smallvec::SmallVec;
 
 use crate::environment;
 use crate::injection::DropReason;
@@ -117,14 +119,18 @@ impl Propagation {
         .unwrap_or_default()
     }
 
-    /// [`inspect`](Self::inspect) without the status, which costs a second look through another propagator.
+    /// The context that a carrier brought, and the valid spans beside it.
     #[cfg(feature = "instrumentation")]
-    pub(crate) fn links<R: TextMapReader>(&self, reader: &R) -> Extraction {
+    #[inline]
+    pub(crate) fn links<R: TextMapReader>(&self, reader: &R) -> (Context, SmallVec<[SpanContext; 1]>) {
         let mut more = None;
         let context = self.glance(reader, &mut more);
         match more {
-            None => Extraction::of(context, Status::Absent),
-            Some(found) => self.judged(found),
+            None => (context, SmallVec::new()),
+            Some(found) => {
+                let found = self.judged(found);
+                (found.context, found.unused)
+            }
         }
     }
 

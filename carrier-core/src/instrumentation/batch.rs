@@ -55,16 +55,16 @@ impl Instrumentation {
         for (reader, message, details) in messages {
             let sent_at = if began.is_some() || is_rule { message.sent_at() } else { None };
             let age = Age::of(sent_at, || began.map_or_else(SystemTime::now, |began| began.at));
-            let found = self.read(&reader);
+            let (sent, unused) = self.read(&reader);
             let redelivered = is_rule && message.is_redelivered();
             let received = Received { redelivered, age: age.waited() };
             if self.relation.of(&received) != Chosen::Nothing {
-                let sender = valid_span(&found.context).or_else(|| found.links().first().cloned());
+                let sender = valid_span(&sent).or_else(|| unused.first().cloned());
                 if let Some(sender) = sender {
                     links.add(sender, || gather(details));
                 }
             }
-            contexts.push(found.into_context());
+            contexts.push(sent);
             ages.push(age);
             counted += u64::from(!message.is_counted());
         }

@@ -5,12 +5,13 @@ use std::time::SystemTime;
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
+use smallvec::SmallVec;
 
 use super::relation::Chosen;
 use super::settle::Settles;
 use super::{Ambient, Destination, Instrumentation, Received};
+use crate::TextMapReader;
 use crate::propagation::baggage_alone;
-use crate::{Extraction, TextMapReader};
 
 /// A message that is processed, asked for what is known of it beside its headers: each only where somebody wants it.
 ///
@@ -126,8 +127,8 @@ impl Instrumentation {
         })
     }
 
-    /// What a message brought, without a report of how well it was.
-    pub(super) fn read<R: TextMapReader>(&self, reader: &R) -> Extraction {
+    /// What a message brought, and the valid spans beside that.
+    pub(super) fn read<R: TextMapReader>(&self, reader: &R) -> (Context, SmallVec<[SpanContext; 1]>) {
         self.propagation.links(reader)
     }
 
@@ -136,14 +137,14 @@ impl Instrumentation {
         if self.relation.of(&Received::default()) == Chosen::Nothing {
             return Vec::new();
         }
-        let found = self.read(message);
-        let sender = valid_span(&found.context).or_else(|| found.links().first().cloned());
+        let (sent, unused) = self.read(message);
+        let sender = valid_span(&sent).or_else(|| unused.first().cloned());
         sender.map(Link::with_context).into_iter().collect()
     }
 
     /// Where the process span of one message belongs ("Message creation context as parent of 'Process' span").
     pub(super) fn place<R: TextMapReader>(&self, reader: &R, around: Around, received: Received) -> Place {
-        let Extraction { context: sent, unused, .. } = self.read(reader);
+        let (sent, unused) = self.read(reader);
         let chosen = self.relation.of(&received);
         let other = match (&around, chosen) {
             (Around::Parent(ambient), _) => Some(with_baggage_of(ambient, &sent)),

@@ -45,6 +45,15 @@ are the floor, or the `Context`. A third of what the stock propagator takes is h
 on extraction; in these ours checks, looks for what is old, and keeps the size.
 ";
 
+/// Before what `cargo xtask load` found.
+pub(crate) const END_TO_END: &str = "\
+At full speed the sender is all that counts: it puts a record into librdkafka's queue every microsecond or two, on two
+processors that it shares with librdkafka's threads and with the broker. A header of one's own, ready-made, costs a third of
+the throughput there. Where level 2 misses its target, **a span by hand around level 1** is the least that the SDK's span
+costs in that place: the same span with the same attributes, ended by the delivery's callback, and nothing else.
+
+";
+
 /// Why a row is over its target: what the floor does not do, or what cannot be had for less.
 pub(crate) const NOTES: [(&[&str], &str); 14] = [
     (

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::facts::Facts;
 use super::found::Found;
-use super::notes::{HOW, NOTES, PEERS_BEHIND, PEERS_IN_WORDS};
+use super::notes::{END_TO_END, HOW, NOTES, PEERS_BEHIND, PEERS_IN_WORDS};
 use super::targets::{INSTRUMENTATION, PEERS, PROPAGATION, PUBLISHED, Target};
 use crate::statistics::{NOISY, Summary, Verdict};
 
@@ -27,6 +27,7 @@ pub(crate) fn report(found: &Found, facts: &Facts, loads: (f64, f64), end_to_end
     text += &peers(found);
     text += PEERS_BEHIND;
     text += "\n## End to end, on real brokers\n\n";
+    text += END_TO_END;
     text += end_to_end.map_or("Not measured: `cargo xtask load` does it.", str::trim);
     text + "\n"
 }
