@@ -5,11 +5,12 @@ use std::collections::HashMap;
 
 use carrier_core::{
     Budget, Conflict, DropReason, Existing, FieldValue, Fields, Outcome, Propagation, TextMapCarrier,
-    TextMapReader, Trust, allow, testing, w3c,
+    TextMapReader, Trust, W3cTraceContext, allow, testing, w3c,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::baggage::{BaggageExt, KeyValueMetadata};
-use opentelemetry::propagation::TextMapCompositePropagator;
+use opentelemetry::propagation::text_map_propagator::FieldIter;
+use opentelemetry::propagation::{Extractor, Injector, TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
@@ -63,6 +64,24 @@ fn an_ignored_source_gives_neither_span_nor_baggage_nor_link() {
     let found = ours().trust(Trust::Ignore).build().inspect(&received);
     assert!(!found.context().has_active_span() && found.context().baggage().is_empty());
     assert!(found.links().is_empty());
+}
+
+/// `extract` takes a shorter way than `inspect` where there is nothing to say.
+#[test]
+fn what_is_extracted_is_what_is_inspected_whoever_is_trusted() {
+    let received = headers(&[("traceparent", &parent('a')), ("baggage", "tenant=acme,mail=x")]);
+    let spans = |cx: &Context| (cx.span().span_context().clone(), cx.baggage().len());
+    for trust in [Trust::Parent, Trust::Link, Trust::Ignore] {
+        let wrapped = TextMapCompositePropagator::new(vec![Box::new(w3c())]);
+        for builder in [ours(), Propagation::builder().propagator(wrapped)] {
+            let propagation = builder.trust(trust).baggage_in(allow(["tenant"])).build();
+            let (extracted, inspected) = (propagation.extract(&received), propagation.inspect(&received));
+            assert_eq!(spans(&extracted), spans(inspected.context()), "{trust:?}");
+        }
+        let propagation = ours().trust(trust).build();
+        let (extracted, inspected) = (propagation.extract(&received), propagation.inspect(&received));
+        assert_eq!(spans(&extracted), spans(inspected.context()), "{trust:?}");
+    }
 }
 
 #[test]
@@ -302,6 +321,47 @@ fn over_the_transports_limit_nothing_is_written_and_the_old_context_goes() {
     let report = ours().build().inject(&testing::remote_context(), &mut message);
     assert_eq!(report.outcome(), Outcome::NoRoom);
     assert_eq!(message.headers, headers(&[("user", "1")]));
+}
+
+/// Says that it writes another field than those it writes.
+#[derive(Debug)]
+struct Undeclared(Vec<String>);
+
+impl TextMapPropagator for Undeclared {
+    fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
+        W3cTraceContext::new().inject_context(cx, injector);
+        injector.set("x-undeclared", "new".into());
+    }
+
+    fn extract_with_context(&self, cx: &Context, _: &dyn Extractor) -> Context {
+        cx.clone()
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(&self.0)
+    }
+}
+
+#[test]
+fn fields_that_a_propagator_did_not_declare_are_replaced_and_their_old_size_does_not_count() {
+    let propagator = Undeclared(vec!["b3".to_owned()]);
+    let propagation = Propagation::builder().propagator(propagator).build();
+    let old = "o".repeat(100);
+    let headers = headers(&[("traceparent", &parent('a')), ("x-undeclared", &old)]);
+    let mut message = Limited { headers, body: 0, limit: 100 };
+    let report = propagation.inject(&testing::remote_context(), &mut message);
+    assert_eq!(report.outcome(), Outcome::Written);
+    assert_eq!(value(&message.headers, "x-undeclared"), Some("new"));
+    let keys: Vec<_> = TextMapReader::keys(&message.headers).collect();
+    assert_eq!(keys, ["traceparent", "x-undeclared"]);
+}
+
+#[test]
+fn a_traceparent_that_was_not_declared_replaces_the_old_one() {
+    let propagation = Propagation::builder().propagator(Undeclared(vec!["b3".to_owned()])).build();
+    let mut sent = headers(&[("traceparent", &parent('a'))]);
+    propagation.inject(&testing::remote_context(), &mut sent);
+    assert_eq!(sent.iter().filter(|(key, _)| key == "traceparent").count(), 1);
 }
 
 proptest! {

@@ -275,6 +275,16 @@ mod tests {
     }
 
     #[test]
+    fn each_byte_that_must_not_be_raw_is_encoded_alone_as_well() {
+        for byte in (0..=127_u8).map(char::from) {
+            let baggage = Baggage::from_iter([(Key::from("k"), (format!("{byte}").into(), "".into()))]);
+            let is_raw = byte.is_ascii_graphic() && !"\",;\\%=".contains(byte);
+            let expected = if is_raw { format!("k={byte}") } else { format!("k=%{:02X}", u32::from(byte)) };
+            assert_eq!(format(&baggage).0, expected);
+        }
+    }
+
+    #[test]
     fn sixty_four_members_are_carried_and_the_rest_is_left_out() {
         let text = (0..70).map(|n| format!("k{n:02}=v")).collect::<Vec<_>>().join(",");
         assert_eq!(values(&text).len(), 64);

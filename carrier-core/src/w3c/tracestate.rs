@@ -247,6 +247,22 @@ mod tests {
     }
 
     #[test]
+    fn what_no_header_may_hold_does_not_go_with_what_came_and_is_counted() {
+        let received = format!("a=1,{BEYOND}");
+        let held = parse(&received).unwrap().state;
+        let state = TraceState::from_key_value([("bad", "x\ry"), ("a", "1")]).unwrap();
+        assert_eq!(merge(&state, &held, &received), (received, 1));
+    }
+
+    #[test]
+    fn a_header_that_is_longer_than_what_is_looked_at_is_not_plain() {
+        let padded = |length: usize| format!("a=1{}", " ".repeat(length - 3));
+        assert!(plain(&padded(MAX_FIELD_BYTES)).is_some());
+        assert!(plain(&padded(MAX_FIELD_BYTES + 1)).is_none());
+        assert!(plain("").is_none());
+    }
+
+    #[test]
     fn duplicates_that_came_in_go_on_and_no_more_are_made() {
         let received = format!("a=1,a=2,{BEYOND}");
         let held = parse(&received).unwrap().state;
