@@ -323,14 +323,25 @@ fn over_the_transports_limit_nothing_is_written_and_the_old_context_goes() {
     assert_eq!(message.headers, headers(&[("user", "1")]));
 }
 
-/// Says that it writes another field than those it writes.
+/// Says that it writes another field than those it writes: W3C's, and one more where that is asked for.
 #[derive(Debug)]
-struct Undeclared(Vec<String>);
+struct Undeclared {
+    declares: Vec<String>,
+    more: Option<&'static str>,
+}
+
+impl Undeclared {
+    fn propagation(more: Option<&'static str>) -> Propagation {
+        Propagation::builder().propagator(Self { declares: vec!["b3".to_owned()], more }).build()
+    }
+}
 
 impl TextMapPropagator for Undeclared {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
         W3cTraceContext::new().inject_context(cx, injector);
-        injector.set("x-undeclared", "new".into());
+        if let Some(key) = self.more {
+            injector.set(key, "new".into());
+        }
     }
 
     fn extract_with_context(&self, cx: &Context, _: &dyn Extractor) -> Context {
@@ -338,14 +349,13 @@ impl TextMapPropagator for Undeclared {
     }
 
     fn fields(&self) -> FieldIter<'_> {
-        FieldIter::new(&self.0)
+        FieldIter::new(&self.declares)
     }
 }
 
 #[test]
 fn fields_that_a_propagator_did_not_declare_are_replaced_and_their_old_size_does_not_count() {
-    let propagator = Undeclared(vec!["b3".to_owned()]);
-    let propagation = Propagation::builder().propagator(propagator).build();
+    let propagation = Undeclared::propagation(Some("x-undeclared"));
     let old = "o".repeat(100);
     let headers = headers(&[("traceparent", &parent('a')), ("x-undeclared", &old)]);
     let mut message = Limited { headers, body: 0, limit: 100 };
@@ -358,7 +368,7 @@ fn fields_that_a_propagator_did_not_declare_are_replaced_and_their_old_size_does
 
 #[test]
 fn a_traceparent_that_was_not_declared_replaces_the_old_one() {
-    let propagation = Propagation::builder().propagator(Undeclared(vec!["b3".to_owned()])).build();
+    let propagation = Undeclared::propagation(None);
     let mut sent = headers(&[("traceparent", &parent('a'))]);
     propagation.inject(&testing::remote_context(), &mut sent);
     assert_eq!(sent.iter().filter(|(key, _)| key == "traceparent").count(), 1);
