@@ -193,6 +193,15 @@ mod tests {
     }
 
     #[test]
+    fn one_that_was_not_declared_replaces_the_old_one() {
+        let baggage = crate::W3cBaggage::new();
+        let mut fields = Fields::of(&baggage);
+        fields.for_a_new_message();
+        crate::W3cTraceContext::new().inject_context(&crate::testing::remote_context(), &mut fields);
+        assert!(fields.is_line() && fields.may_replace() && fields.names().eq(["traceparent"]));
+    }
+
+    #[test]
     fn what_stands_before_fields_is_not_passed_by() {
         let (propagator, cx) = (crate::W3cTraceContext::new(), crate::testing::remote_context());
         let mut fields = Fields::of(&propagator);
