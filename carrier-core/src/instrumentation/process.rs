@@ -181,7 +181,7 @@ impl Process {
     ) -> Settling {
         match &self.settles {
             Some(settles) => settles.start(operation, destination, &self.context, details),
-            None => Settling::new(None),
+            None => Settling::NONE,
         }
     }
 

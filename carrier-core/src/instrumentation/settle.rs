@@ -42,11 +42,10 @@ impl Instrumentation {
         details: impl FnOnce(&mut Details<'_>),
     ) -> Settling {
         let current = Context::current();
-        let is_wanted = self.shared.settle_spans && !current.is_telemetry_suppressed();
-        Settling::new(is_wanted.then(|| {
-            let (operation, began) = (Operation::settle(operation), self.shared.begin());
-            Live::start(&self.shared, operation, destination, began, &current, links, details)
-        }))
+        match self.shared.settle_spans && !current.is_telemetry_suppressed() {
+            true => Settling::start(&self.shared, operation, destination, &current, links, details),
+            false => Settling::NONE,
+        }
     }
 }
 
@@ -76,9 +75,7 @@ impl Settles {
         details: impl FnOnce(&mut Details<'_>),
     ) -> Settling {
         let links = || self.creation.clone().map(Link::with_context).into_iter().collect();
-        let (operation, began) = (Operation::settle(operation), self.shared.begin());
-        let live = Live::start(&self.shared, operation, destination, began, process, links, details);
-        Settling::new(Some(live))
+        Settling::start(&self.shared, operation, destination, process, links, details)
     }
 }
 
@@ -89,8 +86,20 @@ impl Settles {
 pub struct Settling(Option<(Context, Live)>);
 
 impl Settling {
-    pub(super) fn new(started: Option<(Context, Option<Live>)>) -> Self {
-        Self(started.and_then(|(context, live)| Some((context, live?))))
+    /// One without a span.
+    pub(super) const NONE: Self = Self(None);
+
+    fn start(
+        shared: &Arc<Shared>,
+        operation: &'static str,
+        destination: impl FnOnce() -> Destination,
+        parent: &Context,
+        links: impl FnOnce() -> Vec<Link>,
+        details: impl FnOnce(&mut Details<'_>),
+    ) -> Self {
+        let (operation, began) = (Operation::settle(operation), shared.begin());
+        let (context, live) = Live::start(shared, operation, destination, began, parent, links, details);
+        Self(live.map(|live| (context, live)))
     }
 
     /// Ends the span.
