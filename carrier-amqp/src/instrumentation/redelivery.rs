@@ -210,6 +210,22 @@ mod tests {
     }
 
     #[test]
+    fn each_trace_of_an_earlier_delivery_is_told_and_nothing_of_a_first_one() {
+        let user = || ("content", text("17"));
+        let told = |redelivered, header| {
+            let delivery = delivery(redelivered, [user(), header]);
+            Redelivery::told(&delivery).map(|told| (told.redelivered, told.attempts(), told.acquired_count))
+        };
+        assert_eq!(told(false, user()), None);
+        assert_eq!(told(true, user()), Some((true, 1, None)));
+        assert_eq!(told(false, ("x-acquired-count", AMQPValue::LongInt(3))), Some((false, 0, Some(3))));
+        assert_eq!(told(false, ("x-delivery-count", AMQPValue::LongInt(2))), Some((false, 2, None)));
+        let mut entries = FieldArray::default();
+        entries.push(death("orders", "rejected", 4));
+        assert_eq!(told(false, ("x-death", AMQPValue::FieldArray(entries))), Some((false, 4, None)));
+    }
+
+    #[test]
     fn deaths_are_summed_and_the_first_is_the_last_entry() {
         let mut entries = FieldArray::default();
         entries.push(death("retry", "expired", 3));

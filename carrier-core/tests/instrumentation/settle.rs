@@ -51,6 +51,21 @@ fn of_two_settlements_the_first_counts() {
 }
 
 #[test]
+fn what_the_owner_says_at_last_counts_only_where_nothing_was_said() {
+    let telemetry = Telemetry::new();
+    let mut process_at_last = process(&telemetry);
+    process_at_last.settle_at_last(|| Settlement::Elsewhere);
+    drop(process_at_last);
+    assert_eq!(telemetry.seen(), [settled("settled_elsewhere")]);
+    let telemetry = Telemetry::new();
+    let mut settled_before = process(&telemetry);
+    settled_before.settle(Settlement::Acked);
+    settled_before.settle_at_last(|| unreachable!("nobody has to ask"));
+    drop(settled_before);
+    assert_eq!(telemetry.seen(), [settled("acked")]);
+}
+
+#[test]
 fn every_settlement_is_recorded_and_what_went_wrong_is_a_failure() {
     let failed = |how, description| settled(how).failed(how, description);
     let expected = [
