@@ -1,48 +1,87 @@
-//! The two lines.
+//! Injection and extraction for lapin's types.
 
 use carrier_core::{Extraction, Injection, Propagation, TextMapCarrier};
 use lapin::BasicProperties;
+use lapin::message::{BasicGetMessage, BasicReturnMessage, Delivery};
 use lapin::types::FieldTable;
 use opentelemetry::Context;
 
-use crate::{ExtractFrom, FieldTableCarrier, PropertiesCarrier};
+use crate::{FieldTableCarrier, FieldTableReader, PropertiesCarrier};
 
-/// What a context can be injected into: the properties of a message that is published, or its headers.
+/// A type that a context can be extracted from: a message of lapin, its properties, or its headers.
+///
+/// Implement it for your own type that holds a message.
+#[diagnostic::on_unimplemented(
+    message = "a context cannot be extracted from `{Self}`",
+    note = "it can from `Delivery`, `BasicGetMessage`, `BasicReturnMessage`, `BasicProperties` and `FieldTable`"
+)]
+pub trait ExtractFrom {
+    /// Returns the headers as a reader.
+    fn reader(&self) -> FieldTableReader<'_>;
+}
+
+impl ExtractFrom for FieldTable {
+    fn reader(&self) -> FieldTableReader<'_> {
+        FieldTableReader(Some(self))
+    }
+}
+
+impl ExtractFrom for BasicProperties {
+    fn reader(&self) -> FieldTableReader<'_> {
+        FieldTableReader(self.headers().as_ref())
+    }
+}
+
+impl ExtractFrom for Delivery {
+    fn reader(&self) -> FieldTableReader<'_> {
+        self.properties.reader()
+    }
+}
+
+impl ExtractFrom for BasicGetMessage {
+    fn reader(&self) -> FieldTableReader<'_> {
+        self.delivery.reader()
+    }
+}
+
+impl ExtractFrom for BasicReturnMessage {
+    fn reader(&self) -> FieldTableReader<'_> {
+        self.delivery.reader()
+    }
+}
+
+impl<T: ExtractFrom + ?Sized> ExtractFrom for &T {
+    fn reader(&self) -> FieldTableReader<'_> {
+        (**self).reader()
+    }
+}
+
+/// A type that a context can be injected into: the properties of a message to publish, or its headers.
 #[diagnostic::on_unimplemented(
     message = "a context cannot be injected into `{Self}`",
     note = "it can into `BasicProperties` and `FieldTable`; a received message is only read"
 )]
 pub trait InjectInto {
-    /// The carrier that writes this type's headers.
-    type Carrier<'a>: TextMapCarrier
-    where
-        Self: 'a;
-
-    /// The headers, as a carrier.
-    fn carrier(&mut self) -> Self::Carrier<'_>;
+    /// Returns the headers as a carrier.
+    fn carrier(&mut self) -> impl TextMapCarrier;
 }
 
 impl InjectInto for BasicProperties {
-    type Carrier<'a> = PropertiesCarrier<'a>;
-
-    fn carrier(&mut self) -> PropertiesCarrier<'_> {
+    fn carrier(&mut self) -> impl TextMapCarrier {
         PropertiesCarrier(self)
     }
 }
 
 impl InjectInto for FieldTable {
-    type Carrier<'a> = FieldTableCarrier<'a>;
-
-    fn carrier(&mut self) -> FieldTableCarrier<'_> {
+    fn carrier(&mut self) -> impl TextMapCarrier {
         FieldTableCarrier(self)
     }
 }
 
-/// Writes the context into a message; with a context that has no span, the propagator's old fields are removed as well.
+/// Writes the context into a message; a context without a span removes the propagator's old fields.
 ///
-/// Into [`BasicProperties`] it costs one clone of the headers that are there, into a [`FieldTable`] none. The fields are
-/// written as long strings (`S`); every other header stays as it was. Which propagator is used, and what is written where
-/// none is registered, is said at [`carrier_core::inject`].
+/// Injecting into [`BasicProperties`] costs one clone of their headers, into a [`FieldTable`] none. The fields are written
+/// as long strings (`S`). Every other header stays as it is. [`carrier_core::inject`] documents which propagator is used.
 ///
 /// # Examples
 ///
@@ -58,9 +97,9 @@ pub fn inject<T: InjectInto + ?Sized>(cx: &Context, target: &mut T) -> Injection
     carrier_core::inject(cx, &mut target.carrier())
 }
 
-/// Writes the context into a message with a configuration of one's own, and says what was done.
+/// Writes the context into a message with your own configuration.
 ///
-/// As [`inject`]; with a context that has no span, the propagator's old fields are removed as well.
+/// As [`inject`].
 pub fn inject_with<T: InjectInto + ?Sized>(
     propagation: &Propagation,
     cx: &Context,
@@ -69,10 +108,9 @@ pub fn inject_with<T: InjectInto + ?Sized>(
     propagation.inject(cx, &mut target.carrier())
 }
 
-/// Reads the context that a message brought; an empty context where there is none.
+/// Reads the context of a message; returns an empty context if there is none.
 ///
-/// It never fails and never panics, whatever the types and values of the headers, and never takes over the span that
-/// happens to be current.
+/// It never fails and never panics, whatever the types and values of the headers. The current span is never used.
 ///
 /// # Examples
 ///
@@ -91,17 +129,17 @@ pub fn extract<T: ExtractFrom + ?Sized>(message: &T) -> Context {
     carrier_core::extract(&message.reader())
 }
 
-/// Reads the context that a message brought with a configuration of one's own; an empty context where there is none.
+/// Reads the context of a message with your own configuration; returns an empty context if there is none.
 pub fn extract_with<T: ExtractFrom + ?Sized>(propagation: &Propagation, message: &T) -> Context {
     propagation.extract(&message.reader())
 }
 
-/// Reads the context that a message brought, and says what was found.
+/// Reads the context of a message, and reports what was found.
 pub fn inspect<T: ExtractFrom + ?Sized>(message: &T) -> Extraction {
     carrier_core::inspect(&message.reader())
 }
 
-/// Reads the context that a message brought with a configuration of one's own, and says what was found.
+/// Reads the context of a message with your own configuration, and reports what was found.
 pub fn inspect_with<T: ExtractFrom + ?Sized>(propagation: &Propagation, message: &T) -> Extraction {
     propagation.inspect(&message.reader())
 }

@@ -1,41 +1,30 @@
 //! The size of a content header on the wire, without encoding it (AMQP 0-9-1, sections 2.3.5.2 and 4.2.5).
 
-use carrier_core::{Budget, Fields};
+use carrier_core::{Budget, FieldNames, MessageSize};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
-use crate::table::{SMALL, has_any};
+/// The `frame_max` in bytes that brokers and clients negotiate by default.
+pub(crate) const COMMON_FRAME_MAX: usize = 131_072;
 
-/// The `frame_max` that brokers and clients agree on where nobody sets one, in bytes.
-const COMMON_FRAME_MAX: usize = 131_072;
-
-/// Room that is left for what dead-lettering adds on the broker the first time.
+/// The bytes that are left free for the headers of a first dead-lettering.
 ///
-/// RabbitMQ 4 was measured to add 283 bytes, three times the names of the exchange and of the queue, and the routing key:
-/// 334 to 643 bytes with names of up to 60 characters.
+/// RabbitMQ 4 adds 283 bytes, three times the names of the exchange and of the queue, and the routing key.
 const DEAD_LETTER_RESERVE: usize = 1_024;
 
-/// The limit of a content header of this size, where nobody said another one: the common frame, unless the header shows that
-/// the connection has a larger one.
-pub(crate) fn usual_limit(size: usize) -> Option<usize> {
-    (size <= COMMON_FRAME_MAX).then_some(COMMON_FRAME_MAX - DEAD_LETTER_RESERVE)
-}
-
-/// Type, channel and size in front of a frame, and the octet that ends it.
+/// Type, channel and size before a frame, and the octet that ends it.
 const FRAME: usize = 8;
 
-/// Class, weight, body size and property flags in front of the properties.
+/// Class, weight, body size and property flags before the properties.
 const CONTENT_HEADER: usize = 14;
 
-/// The [`Budget`] of a connection: the whole content header stays inside one frame, the user's own properties included.
+/// Returns the [`Budget`] of a connection: the content header fits into one frame, including the user's own properties.
 ///
-/// Take `frame_max` from `connection.configuration().frame_max()`; 0, for no limit, is the common 131,072 bytes. 1,024 bytes
-/// are left for what dead-lettering adds: enough for once, with names of up to 100 characters. The frame that counts in the
-/// end is the consumer's: where its connection has a smaller one than the publisher's, give that. Without a budget the
-/// common frame is assumed, unless a header is larger without us already.
+/// Take `frame_max`, in bytes, from `connection.configuration().frame_max()`; 0 means the common 131,072. 1,024 bytes stay
+/// free for the headers of one dead-lettering. If a consumer's connection has a smaller frame than the publisher's, pass
+/// the consumer's. Without a budget the common frame is assumed, unless a header is already larger.
 ///
-/// A header that is larger closes the connection, since a content header cannot be split over frames (AMQP 0-9-1, section
-/// 2.3.5.2).
+/// A larger header closes the connection, since it cannot be split over frames (AMQP 0-9-1, section 2.3.5.2).
 ///
 /// # Examples
 ///
@@ -55,45 +44,44 @@ pub fn frame_budget(frame_max: u32) -> Budget {
     Budget::message(frame_max.saturating_sub(DEAD_LETTER_RESERVE))
 }
 
-/// What one long string adds to a table: the length of its key, the key, its type, its length, its bytes.
-pub(crate) fn entry(key: &str, value: usize) -> usize {
+/// Returns the bytes that one long string adds to a table: the length of its key, the key, its type, its length, the value.
+fn entry(key: &str, value: usize) -> usize {
     1 + key.len() + 1 + 4 + value
 }
 
-/// The frame of a content header with these properties, without the headers that `fields` replaces.
-pub(crate) fn content_header(properties: &BasicProperties, fields: &Fields<'_>) -> usize {
-    let headers = properties.headers().as_ref();
-    frame(properties, headers.map_or(0, |headers| headers_without(headers, fields)))
-}
-
-/// The frame of a content header with these headers and nothing else.
-pub(crate) fn content_header_of(headers: &FieldTable, fields: &Fields<'_>) -> usize {
-    EMPTY + headers_without(headers, fields)
-}
-
-/// The frame of a content header with these properties, where none of its headers has one of these keys.
+/// Measures a content header with these properties, without the headers that have one of these names.
 #[inline]
-pub(crate) fn content_header_if_absent<const N: usize>(
-    properties: &BasicProperties,
-    keys: [&str; N],
-) -> Option<usize> {
-    let headers = match properties.headers() {
-        Some(headers) => headers_if_absent(headers, keys)?,
-        None => 0,
-    };
-    Some(frame(properties, headers))
+pub(crate) fn of_properties(properties: &BasicProperties, names: &FieldNames<'_>) -> MessageSize {
+    let (is_present, headers) =
+        properties.headers().as_ref().map_or((false, 0), |headers| rest(headers, names));
+    message(is_present, frame(properties, headers))
 }
 
-/// The same of these headers and nothing else.
+/// Measures a content header with these headers and no other property.
 #[inline]
-pub(crate) fn content_header_of_if_absent<const N: usize>(
-    headers: &FieldTable,
-    keys: [&str; N],
-) -> Option<usize> {
-    Some(EMPTY + headers_if_absent(headers, keys)?)
+pub(crate) fn of_table(headers: &FieldTable, names: &FieldNames<'_>) -> MessageSize {
+    let (is_present, headers) = rest(headers, names);
+    message(is_present, EMPTY + headers)
 }
 
-/// A frame with a table, which is about to be there if it is not, and no other properties.
+/// Without a known limit, the common frame is assumed, unless the header shows that the connection has a larger one.
+fn message(is_present: bool, size: usize) -> MessageSize {
+    let limit = (size <= COMMON_FRAME_MAX).then_some(COMMON_FRAME_MAX - DEAD_LETTER_RESERVE);
+    MessageSize::limited(is_present, size, limit, entry)
+}
+
+/// Returns whether a header has one of these names, and the size of the other headers.
+#[inline]
+fn rest(headers: &FieldTable, names: &FieldNames<'_>) -> (bool, usize) {
+    headers.inner().iter().fold((false, 0), |(is_present, size), header| {
+        match names.position(header.0.as_str()) {
+            Some(_) => (true, size),
+            None => (is_present, size + pair(header)),
+        }
+    })
+}
+
+/// The size of a frame with a table and no other property. An injection adds the table if there is none.
 const EMPTY: usize = FRAME + CONTENT_HEADER + 4;
 
 fn frame(properties: &BasicProperties, headers: usize) -> usize {
@@ -115,36 +103,16 @@ fn frame(properties: &BasicProperties, headers: usize) -> usize {
         + properties.timestamp().map_or(0, |_| 8)
 }
 
-fn headers_without(headers: &FieldTable, fields: &Fields<'_>) -> usize {
-    let stay = headers.inner().iter().filter(|(key, _)| !fields.replaces(key.as_str()));
-    stay.map(pair).sum()
-}
-
-#[inline]
-fn headers_if_absent<const N: usize>(headers: &FieldTable, keys: [&str; N]) -> Option<usize> {
-    if headers.inner().len() > SMALL {
-        return (!has_any(Some(headers), &keys)).then(|| headers.inner().iter().map(pair).sum());
-    }
-    let mut size = 0;
-    for (key, value) in headers {
-        if keys.contains(&key.as_str()) {
-            return None;
-        }
-        size += pair((key, value));
-    }
-    Some(size)
-}
-
 #[inline]
 fn pair((key, value): (&ShortString, &AMQPValue)) -> usize {
     1 + key.as_str().len() + size_of_value(value)
 }
 
-/// A value with the octet of its type.
+/// Returns the size of a value with the octet of its type.
 #[inline]
 fn size_of_value(value: &AMQPValue) -> usize {
     match value {
-        // What most headers are.
+        // The most common type.
         AMQPValue::LongString(text) => 1 + 4 + text.as_bytes().len(),
         other => 1 + size_of_other(other),
     }

@@ -10,10 +10,7 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn nothing_allocates_more_than_its_limit() {
-    let mut allocations = Allocations::default();
-    cases::all(&mut allocations);
-    cases::growth(&mut allocations);
-    allocations.assert_within_limits();
+    Allocations::check(cases::all);
 }
 
 /// A floor that did less would make ours look slow, and one that did more quick.
@@ -24,7 +21,7 @@ fn the_span_by_hand_is_the_span_of_an_instrumentation() {
 
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
-    cases::instrumented::pair(&provider);
+    cases::instrumented::PROCESS.pair(&provider);
     let spans = exporter.get_finished_spans().unwrap_or_default();
     let seen = spans.iter().map(|span| {
         let mut attributes: Vec<_> =

@@ -16,12 +16,12 @@ use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId};
 
-use crate::names::OURS;
-use crate::{Copies, Fields, TextMapCarrier, TextMapReader};
+use crate::format::W3C_FIELDS;
+use crate::{FieldNames, TextMapCarrier, TextMapReader};
 
-/// A context as another service would have sent it: remote and sampled, in a trace of its own.
+/// Returns a context as another service would have sent it: remote and sampled, in a new trace.
 pub fn remote_context() -> Context {
-    // Each `RandomState` has other keys, which is all the randomness that distinct ids need.
+    // Each `RandomState` has new random keys.
     let random = || RandomState::new().hash_one(0) | 1;
     let trace_id = TraceId::from(u128::from(random()) << 64 | u128::from(random()));
     let span_id = SpanId::from(random());
@@ -29,7 +29,7 @@ pub fn remote_context() -> Context {
     Context::new().with_remote_span_context(span)
 }
 
-/// A carrier that carries `cx` and nothing else.
+/// Returns a carrier that carries `cx` and nothing else.
 pub fn carrying<C: TextMapCarrier + Default>(cx: &Context) -> C {
     let mut carrier = C::default();
     crate::inject(cx, &mut carrier);
@@ -40,7 +40,7 @@ pub fn carrying<C: TextMapCarrier + Default>(cx: &Context) -> C {
 ///
 /// # Panics
 ///
-/// Where it does not; the message says what is carried instead.
+/// Panics if it does not; the message shows what is carried instead.
 #[track_caller]
 pub fn assert_carries<R: TextMapReader>(reader: &R, expected: &Context) {
     let found = Carried::of(&crate::extract(reader));
@@ -55,37 +55,46 @@ pub fn assert_carries<R: TextMapReader>(reader: &R, expected: &Context) {
 ///
 /// # Panics
 ///
-/// Where it does; the message says which.
+/// Panics if it does; the message shows the context.
 #[track_caller]
 pub fn assert_carries_nothing<R: TextMapReader>(reader: &R) {
     let found = Carried::of(&crate::extract(reader));
     assert!(found == Carried::of(&Context::new()), "the message carries a context: {found}");
 }
 
-/// Asserts that what a carrier answers quickly is what it answers key by key.
+/// Asserts that the optional methods of a carrier agree with the required ones.
 ///
-/// For a carrier of one's own that implements [`copies`](TextMapReader::copies), [`has_any`](TextMapReader::has_any) or
-/// [`size_if_absent`](TextMapCarrier::size_if_absent), with W3C's fields in it and without.
+/// For your own carrier that implements [`find`](TextMapReader::find) or [`measure`](TextMapCarrier::measure), with W3C's
+/// fields in it and without.
 ///
 /// # Panics
 ///
-/// Where one of them disagrees with [`get_all`](TextMapReader::get_all) or
-/// [`size_without`](TextMapCarrier::size_without); the message says which.
+/// Panics if one of them disagrees with [`entries`](TextMapReader::entries); the message names it.
 #[track_caller]
 pub fn assert_consistent<C: TextMapCarrier>(carrier: &C) {
-    let copies = OURS.map(|key| Copies::of(carrier.get_all(key)));
-    assert_eq!(carrier.copies(OURS), copies, "`copies` says something else than `get_all`");
-    let is_there = copies.iter().any(|copies| *copies != Copies::None);
-    assert_eq!(carrier.has_any(&OURS), is_there, "`has_any` says something else than `get_all`");
-    let size = (!is_there).then(|| carrier.size_without(&Fields::default()));
-    assert_eq!(
-        carrier.size_if_absent(OURS),
-        size,
-        "`size_if_absent` says something else than `size_without`"
+    for name in W3C_FIELDS {
+        let listed: Vec<_> = carrier
+            .entries()
+            .filter(|(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+            .collect();
+        let found: Vec<_> = carrier.find(&FieldNames::new(&[name])).map(|(_, value)| value).collect();
+        assert_eq!(found, listed, "`find` of {name} disagrees with `entries`");
+    }
+    let is_present = carrier.find(&FieldNames::W3C).next().is_some();
+    let (of_w3c, of_none) = (carrier.measure(&FieldNames::W3C), carrier.measure(&FieldNames::new(&[])));
+    assert_eq!(of_w3c.is_present, is_present, "`measure` disagrees with `find`");
+    assert!(!of_none.is_present, "`measure` finds a header for no name");
+    let is_smaller = of_w3c.bytes < of_none.bytes;
+    assert!(
+        of_w3c.bytes == of_none.bytes || (is_present && is_smaller),
+        "`measure` counts {} bytes without the W3C fields and {} with them",
+        of_w3c.bytes,
+        of_none.bytes
     );
 }
 
-/// What of a context travels in a message.
+/// The parts of a context that a message carries.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Carried {
     trace_id: TraceId,
@@ -135,7 +144,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
-    use crate::FieldValue;
+    use crate::{FieldValue, Fields, MessageSize};
 
     fn message(assertion: impl FnOnce()) -> String {
         *catch_unwind(AssertUnwindSafe(assertion)).unwrap_err().downcast::<String>().unwrap()
@@ -159,23 +168,19 @@ mod tests {
     fn a_carrier_that_contradicts_itself_fails() {
         struct Forgets;
         impl TextMapReader for Forgets {
-            fn keys(&self) -> impl Iterator<Item = &str> {
-                std::iter::empty()
-            }
-
-            fn get_all<'a>(&'a self, _: &str) -> impl Iterator<Item = FieldValue<'a>> {
-                std::iter::once(FieldValue::Null)
+            fn entries(&self) -> impl Iterator<Item = (&str, FieldValue<'_>)> {
+                std::iter::once(("Traceparent", FieldValue::Null))
             }
         }
         impl TextMapCarrier for Forgets {
             fn replace(&mut self, _: &mut Fields<'_>) {}
 
-            fn size_if_absent<const N: usize>(&self, _: [&str; N]) -> Option<usize> {
-                Some(0)
+            fn measure(&self, _: &FieldNames<'_>) -> MessageSize {
+                MessageSize::unlimited(false)
             }
         }
         let failure = message(|| assert_consistent(&Forgets));
-        assert!(failure.contains("`size_if_absent`"), "{failure}");
+        assert!(failure.contains("`measure`"), "{failure}");
         assert_consistent(&HashMap::from([("baggage".to_owned(), String::new())]));
     }
 

@@ -23,18 +23,14 @@ fn allocated<T>(mut work: impl FnMut() -> T) -> (usize, usize) {
 struct One<'a>(&'a [(&'a str, &'a [u8])]);
 
 impl TextMapReader for One<'_> {
-    fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(key, _)| *key)
-    }
-
-    fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
-        self.0.iter().filter(move |(name, _)| *name == key).map(|(_, value)| FieldValue::Bytes(value))
+    fn entries(&self) -> impl Iterator<Item = (&str, FieldValue<'_>)> {
+        self.0.iter().map(|(key, value)| (*key, FieldValue::Bytes(value)))
     }
 }
 
 impl TextMapCarrier for One<'_> {
     fn replace(&mut self, fields: &mut Fields<'_>) {
-        fields.take_entries().for_each(|entry| drop(black_box(entry)));
+        fields.drain().for_each(|(key, value)| drop(black_box((key, value.take_string()))));
     }
 }
 
@@ -68,17 +64,13 @@ fn an_injection_allocates_the_value_and_no_more() {
 fn an_injection_into_a_carrier_of_bytes_allocates_nothing() {
     struct Bytes;
     impl TextMapReader for Bytes {
-        fn keys(&self) -> impl Iterator<Item = &str> {
-            std::iter::empty()
-        }
-
-        fn get_all<'a>(&'a self, _: &str) -> impl Iterator<Item = FieldValue<'a>> {
+        fn entries(&self) -> impl Iterator<Item = (&str, FieldValue<'_>)> {
             std::iter::empty()
         }
     }
     impl TextMapCarrier for Bytes {
         fn replace(&mut self, fields: &mut Fields<'_>) {
-            fields.bytes().for_each(|entry| assert_eq!(black_box(entry).1.len(), 55));
+            fields.drain().for_each(|entry| assert_eq!(black_box(entry).1.as_bytes().len(), 55));
         }
     }
     let (propagation, cx) = (propagation(), testing::remote_context());
@@ -118,12 +110,9 @@ fn a_mebibyte_allocates_no_more_than_ten_kibibytes() {
 struct Endless(Cell<usize>);
 
 impl TextMapReader for Endless {
-    fn keys(&self) -> impl Iterator<Item = &str> {
-        std::iter::repeat("traceparent")
-    }
-
-    fn get_all<'a>(&'a self, _: &str) -> impl Iterator<Item = FieldValue<'a>> {
-        std::iter::repeat(FieldValue::Bytes(PARENT)).inspect(|_| self.0.set(self.0.get() + 1))
+    fn entries(&self) -> impl Iterator<Item = (&str, FieldValue<'_>)> {
+        let fields = ["traceparent", "tracestate", "baggage"].into_iter().cycle();
+        fields.map(|name| (name, FieldValue::Bytes(PARENT))).inspect(|_| self.0.set(self.0.get() + 1))
     }
 }
 
@@ -131,7 +120,8 @@ impl TextMapReader for Endless {
 fn of_endless_copies_a_bounded_number_is_looked_at() {
     let message = Endless(Cell::new(0));
     let _: Context = propagation().extract(&message);
-    assert!(message.0.get() <= 3 * 65, "{}", message.0.get());
+    // Three fields of 64 copies, each read alone: every third header is a copy of it.
+    assert!(message.0.get() <= 3 * 3 * 65, "{}", message.0.get());
 }
 
 /// Level 2 where a trace is not recorded: with metrics off, what is left is what the sampler is asked with.
@@ -162,7 +152,7 @@ mod unsampled {
     #[test]
     fn a_send_allocates_its_name_its_attributes_its_context_and_the_header() {
         let instrumentation = instrumentation();
-        let send = || instrumentation.send(orders(), &mut One(&[]), |_| {}).succeeded();
+        let send = || instrumentation.send(orders, &mut One(&[]), |_| {}).ended(Ok(()));
         assert_eq!(allocated(send).0, 4);
     }
 
@@ -179,15 +169,15 @@ mod unsampled {
             let cx = Context::current_with_span(builder.with_attributes(attributes).start(&tracer));
             propagation.inject(&cx, &mut One(&[]));
         };
-        let send = || instrumentation.send(orders(), &mut One(&[]), |_| {}).succeeded();
+        let send = || instrumentation.send(orders, &mut One(&[]), |_| {}).ended(Ok(()));
         assert!(allocated(send).0 <= allocated(by_hand).0);
     }
 
     #[test]
-    fn a_process_allocates_both_contexts_its_name_its_attributes_and_its_link() {
+    fn a_process_allocates_both_contexts_its_name_and_its_attributes() {
         let instrumentation = instrumentation();
         let process = || drop(instrumentation.process(Incoming::new(orders()), &One(&SENT), |_| {}));
-        assert_eq!(allocated(process).0, 5);
+        assert_eq!(allocated(process).0, 4);
     }
 
     #[test]
@@ -199,7 +189,7 @@ mod unsampled {
         let process = || instrumentation.process(Incoming::new(orders()), &One(&unsampled), |_| {});
         assert_eq!(allocated(process).0, 1, "the sender's span");
         let _current = process().context().clone().attach();
-        let send = || instrumentation.send(orders(), &mut One(&[]), |_| {}).succeeded();
+        let send = || instrumentation.send(orders, &mut One(&[]), |_| {}).ended(Ok(()));
         assert_eq!(allocated(send).0, 1, "the header");
     }
 
@@ -207,7 +197,7 @@ mod unsampled {
     fn where_telemetry_is_suppressed_nothing_is_built() {
         let instrumentation = instrumentation();
         let _suppressed = testing::remote_context().with_telemetry_suppressed().attach();
-        let send = || instrumentation.send(orders(), &mut One(&[]), |_| {}).succeeded();
+        let send = || instrumentation.send(orders, &mut One(&[]), |_| {}).ended(Ok(()));
         assert_eq!(allocated(send).0, 1, "the header");
         let process = || instrumentation.process(Incoming::new(orders()), &One(&SENT), |_| {});
         assert_eq!(allocated(process).0, 1, "the sender's span");
@@ -219,12 +209,12 @@ mod unsampled {
         let builder = Instrumentation::builder("test").tracer_provider(noop).metrics(false);
         let instrumentation = builder.propagation(propagation()).build();
         let _current = testing::remote_context().attach();
-        let send = || instrumentation.send(orders(), &mut One(&[]), |_| {}).succeeded();
+        let send = || instrumentation.send(orders, &mut One(&[]), |_| {}).ended(Ok(()));
         assert_eq!(allocated(send).0, 3, "name, attributes, header");
     }
 
     #[test]
-    fn a_tracestate_is_copied_for_the_link_the_samplers_answer_and_the_span() {
+    fn a_tracestate_is_copied_for_the_samplers_answer_and_the_span() {
         let instrumentation = instrumentation();
         let of = |message: &[(&str, &[u8])]| {
             allocated(|| drop(instrumentation.process(Incoming::new(orders()), &One(message), |_| {}))).0
@@ -233,7 +223,7 @@ mod unsampled {
         let (without, with) = (&SENT[..], [SENT[0], ("tracestate", b"a=1,b=2")]);
         // One copy is a list and two strings for each of its members.
         let copies = (of(&with) - of(without) - (parse(&with) - parse(without))) / 5;
-        assert_eq!(copies, 3);
+        assert_eq!(copies, 2);
     }
 
     #[test]

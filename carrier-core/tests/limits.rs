@@ -11,10 +11,7 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn nothing_allocates_more_than_its_limit() {
-    let mut allocations = Allocations::default();
-    cases::all(&mut allocations);
-    cases::growth(&mut allocations);
-    allocations.assert_within_limits();
+    Allocations::check(cases::all);
 }
 
 /// A floor that did less would make ours look slow, and one that did more quick.

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use carrier_core::{Outcome, Propagation, Trust};
+use carrier_core::{InjectionOutcome, Propagation, Trust};
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -21,7 +21,7 @@ fn context() -> Context {
 }
 
 fn sent(propagation: &Propagation, headers: &mut Headers) -> Vec<String> {
-    assert_eq!(propagation.inject(&context(), headers).outcome(), Outcome::Written);
+    assert_eq!(propagation.inject(&context(), headers).outcome(), InjectionOutcome::Written);
     headers.iter().map(|(key, value)| format!("{key}: {value}")).collect()
 }
 

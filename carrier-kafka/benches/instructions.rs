@@ -2,13 +2,6 @@
 
 mod cases;
 
-use std::process::ExitCode;
-
-use carrier_measure::Instructions;
-
-fn main() -> ExitCode {
-    Instructions::check("kafka", |instructions| {
-        cases::all(instructions);
-        cases::growth(instructions);
-    })
+fn main() -> std::process::ExitCode {
+    carrier_measure::Instructions::check("kafka", cases::all)
 }

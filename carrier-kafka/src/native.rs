@@ -1,37 +1,42 @@
-//! The few calls of librdkafka that rdkafka's safe interface lacks, or makes only with a panic.
+//! The calls of librdkafka that rdkafka's safe interface lacks, or that panic there.
 //!
-//! rdkafka turns every key that it passes on the way into a `str` and panics where one is not UTF-8, has no look-up by
-//! name, and can neither remove nor replace a header. librdkafka does all three without touching the other headers.
+//! rdkafka turns every key into a `str` and panics if one is not UTF-8. It can neither remove nor replace a header, and it
+//! adds one only to headers by value.
 
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
 use std::{ptr, slice};
 
+use carrier_core::FieldNames;
 use rdkafka::bindings::{
-    rd_kafka_header_add, rd_kafka_header_cnt, rd_kafka_header_get, rd_kafka_header_get_all,
-    rd_kafka_header_get_last, rd_kafka_header_remove, rd_kafka_headers_t, rd_kafka_resp_err_t,
+    rd_kafka_header_add, rd_kafka_header_cnt, rd_kafka_header_get_all, rd_kafka_header_remove,
+    rd_kafka_headers_t, rd_kafka_resp_err_t,
 };
 use rdkafka::message::{BorrowedHeaders, OwnedHeaders};
 
 const OK: rd_kafka_resp_err_t = rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
 
-/// The longest key that is looked up without an allocation.
-const SHORT_KEY: usize = 63;
+// rdkafka's `BorrowedHeaders` is a reference to librdkafka's list and has no field of its own. `pointer` relies on that,
+// and a release of rdkafka that changes it must not compile.
+const _: () = assert!(size_of::<BorrowedHeaders>() == 0 && align_of::<BorrowedHeaders>() == 1);
 
-/// A header's value: `None` is null, which is not the empty value.
+/// A header's value. `None` is null, which differs from the empty value.
 pub(crate) type Value<'a> = Option<&'a [u8]>;
 
-/// A header's key as it is on the wire up to the first NUL, whose length is not known before it is asked for.
+/// A header's key, up to its first NUL. Its length is computed on demand.
 #[derive(Clone, Copy)]
 pub(crate) struct Name<'a>(*const c_char, PhantomData<&'a CStr>);
 
 impl<'a> Name<'a> {
-    /// Whether it is this key.
+    /// Returns its index among these names. Most keys differ in the first byte, so their length is not computed.
     #[inline]
-    pub(crate) fn is(self, key: &[u8]) -> bool {
-        // SAFETY: the name ends with a NUL, so it has a first byte, by which nearly all are told.
+    pub(crate) fn position(self, names: &FieldNames<'_>) -> Option<usize> {
+        // SAFETY: the name ends with a NUL, so it has a first byte.
         let first = unsafe { self.0.cast::<u8>().read() };
-        key.first().is_some_and(|byte| *byte == first) && self.to_c_str().to_bytes() == key
+        match names.may_start_with(first) {
+            true => names.position(self.to_c_str().to_bytes()),
+            false => None,
+        }
     }
 
     #[inline]
@@ -41,89 +46,64 @@ impl<'a> Name<'a> {
     }
 }
 
-/// The number of headers.
+#[cfg(test)]
+thread_local! {
+    /// How many headers were read, added or moved: the work of a test.
+    pub(crate) static STEPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Returns the number of headers.
 pub(crate) fn count(headers: &BorrowedHeaders) -> usize {
     // SAFETY: the pointer is valid for reads while the reference lives.
     unsafe { rd_kafka_header_cnt(pointer(headers)) }
 }
 
-/// The header at an index.
+/// Returns the header at an index.
 #[inline]
 pub(crate) fn get_at(headers: &BorrowedHeaders, index: usize) -> Option<(Name<'_>, Value<'_>)> {
+    #[cfg(test)]
+    STEPS.set(STEPS.get() + 1);
     let (mut name, mut value, mut size) = (ptr::null::<c_char>(), ptr::null::<c_void>(), 0);
-    // SAFETY: the pointers are valid, and librdkafka checks the index. rdkafka's own call of this panics where the key
-    // is not UTF-8.
+    // SAFETY: the pointers are valid, and librdkafka checks the index. rdkafka's own call panics if the key is not UTF-8.
     let code = unsafe { rd_kafka_header_get_all(pointer(headers), index, &mut name, &mut value, &mut size) };
     if code != OK || name.is_null() {
         return None;
     }
-    // SAFETY: the value lives as long as the headers, and as long as the borrow lasts nobody changes those.
+    // SAFETY: the value lives as long as the headers, which do not change while they are borrowed.
     Some((Name(name, PhantomData), unsafe { value_of(value, size) }))
-}
-
-/// The first header of a name; `None` where there is no such header.
-pub(crate) fn first<'a>(headers: &'a BorrowedHeaders, name: &CStr) -> Option<Value<'a>> {
-    let (mut value, mut size) = (ptr::null::<c_void>(), 0);
-    // SAFETY: the pointers are valid and the name ends with a NUL. rdkafka has no look-up by name.
-    let code = unsafe { rd_kafka_header_get(pointer(headers), 0, name.as_ptr(), &mut value, &mut size) };
-    // SAFETY: the value lives as long as the borrow of the headers.
-    (code == OK).then(|| unsafe { value_of(value, size) })
-}
-
-/// The last header of a name; `None` where there is no such header.
-pub(crate) fn last<'a>(headers: &'a BorrowedHeaders, name: &CStr) -> Option<Value<'a>> {
-    let (mut value, mut size) = (ptr::null::<c_void>(), 0);
-    // SAFETY: as in `first`.
-    let code = unsafe { rd_kafka_header_get_last(pointer(headers), name.as_ptr(), &mut value, &mut size) };
-    // SAFETY: as in `first`.
-    (code == OK).then(|| unsafe { value_of(value, size) })
 }
 
 /// Removes all headers of a name and leaves the others in place.
 pub(crate) fn remove(headers: &mut OwnedHeaders, name: &CStr) {
-    // SAFETY: the reference is exclusive, so nobody else reads or writes these headers, and owned headers are never
-    // read-only. rdkafka has no way to remove a header.
+    #[cfg(test)]
+    let before = count(headers.as_borrowed());
+    // SAFETY: the reference is exclusive, and owned headers are never read-only. rdkafka cannot remove a header.
     let _absent = unsafe { rd_kafka_header_remove(pointer(headers.as_borrowed()).cast_mut(), name.as_ptr()) };
+    #[cfg(test)]
+    STEPS.set(STEPS.get() + before * (1 + before - count(headers.as_borrowed())));
 }
 
-/// Adds a header behind the others.
-pub(crate) fn add(headers: &mut OwnedHeaders, name: &[u8], value: &[u8]) {
-    let (Ok(name_size), Ok(value_size)) = (isize::try_from(name.len()), isize::try_from(value.len())) else {
+/// Adds a header after the others.
+pub(crate) fn add(headers: &mut OwnedHeaders, name: &[u8], value: Value<'_>) {
+    let (Ok(name_size), Ok(value_size)) =
+        (isize::try_from(name.len()), isize::try_from(value.map_or(0, <[u8]>::len)))
+    else {
         return; // No slice is longer than `isize::MAX`.
     };
     // SAFETY: as in `remove`; the sizes are those of the slices, which librdkafka copies. rdkafka's `insert` takes the
-    // headers by value, which a caller behind a reference could only do with a throw-away list.
+    // headers by value, which needs a throw-away list if they are behind a reference.
     let _ok = unsafe {
         rd_kafka_header_add(
             pointer(headers.as_borrowed()).cast_mut(),
             name.as_ptr().cast(),
             name_size,
-            value.as_ptr().cast(),
+            value.map_or(ptr::null(), <[u8]>::as_ptr).cast(),
             value_size,
         )
     };
 }
 
-/// Calls `then` with a key as librdkafka takes it; `None` where the key holds a NUL, so that no header can have it.
-pub(crate) fn with_c_name<T>(key: &str, then: impl FnOnce(&CStr) -> T) -> Option<T> {
-    // Nearly all that is ever asked for.
-    match key {
-        "traceparent" => return Some(then(c"traceparent")),
-        "tracestate" => return Some(then(c"tracestate")),
-        "baggage" => return Some(then(c"baggage")),
-        _ => {}
-    }
-    let mut short = [0; SHORT_KEY + 1];
-    match short.get_mut(..key.len()).filter(|_| key.len() <= SHORT_KEY) {
-        Some(start) => {
-            start.copy_from_slice(key.as_bytes());
-            CStr::from_bytes_with_nul(&short[..=key.len()]).ok().map(then)
-        }
-        None => CString::new(key).ok().map(|name| then(&name)),
-    }
-}
-
-/// librdkafka's own pointer: rdkafka's `BorrowedHeaders` stands at its address and has no field of its own.
+/// Returns librdkafka's pointer: rdkafka's `BorrowedHeaders` stands at its address.
 fn pointer(headers: &BorrowedHeaders) -> *const rd_kafka_headers_t {
     ptr::from_ref(headers).cast()
 }
@@ -153,15 +133,6 @@ mod tests {
     }
 
     #[test]
-    fn the_first_and_the_last_of_a_name_are_found() {
-        let headers = headers(&[("a", Some("1")), ("b", Some("x")), ("a", None), ("a", Some(""))]);
-        assert_eq!(first(headers.as_borrowed(), c"a"), Some(Some(&b"1"[..])));
-        assert_eq!(last(headers.as_borrowed(), c"a"), Some(Some(&b""[..])));
-        assert_eq!(first(headers.as_borrowed(), c"A"), None);
-        assert_eq!(last(headers.as_borrowed(), c""), None);
-    }
-
-    #[test]
     fn null_and_the_empty_value_are_told_apart() {
         let headers = headers(&[("null", None), ("empty", Some(""))]);
         let at = |index| get_at(headers.as_borrowed(), index).map(|(name, value)| (name.to_c_str(), value));
@@ -174,11 +145,11 @@ mod tests {
     #[test]
     fn a_name_is_what_comes_before_its_first_nul_and_nothing_else() {
         let mut headers = OwnedHeaders::new();
-        add(&mut headers, b"name\0x", b"");
+        add(&mut headers, b"name\0x", Some(b""));
         let name = get_at(headers.as_borrowed(), 0).unwrap().0;
-        assert!(name.is(b"name"));
-        for other in [&b""[..], b"nam", b"namf", b"names", b"name\0", b"name\0x", b"NAME"] {
-            assert!(!name.is(other), "{other:?}");
+        assert_eq!(["name", "NAME"].map(|key| name.position(&FieldNames::new(&["x", key]))), [Some(1); 2]);
+        for other in ["", "nam", "namf", "names", "name\0", "name\0x"] {
+            assert_eq!(name.position(&FieldNames::new(&[other])), None, "{other:?}");
         }
     }
 
@@ -193,18 +164,20 @@ mod tests {
     #[test]
     fn add_appends() {
         let mut headers = headers(&[("a", None)]);
-        add(&mut headers, b"a", b"\xff");
-        add(&mut headers, b"empty", b"");
-        assert_eq!(list(&headers), [("a", None), ("a", Some(&b"\xff"[..])), ("empty", Some(&b""[..]))]);
+        add(&mut headers, b"a", Some(b"\xff"));
+        add(&mut headers, b"null", None);
+        add(&mut headers, b"empty", Some(b""));
+        let expected = [("a", None), ("a", Some(&b"\xff"[..])), ("null", None), ("empty", Some(&b""[..]))];
+        assert_eq!(list(&headers), expected);
     }
 
     #[test]
-    fn keys_of_any_length_are_passed_on_and_keys_with_a_nul_are_not() {
-        for length in [0, 1, SHORT_KEY, SHORT_KEY + 1, 10_000] {
-            let key = "k".repeat(length);
-            assert_eq!(with_c_name(&key, |name| name.to_bytes().len()), Some(length));
-        }
-        assert_eq!(with_c_name("a\0b", |_| ()), None);
-        assert_eq!(with_c_name(&format!("{}\0", "k".repeat(100)), |_| ()), None);
+    fn rdkafkas_headers_stand_at_the_address_of_librdkafkas() {
+        let headers = headers(&[("a", Some("1"))]);
+        // `detach` gives rdkafka's pointer to a copy; both must read the same through ours.
+        let copy = headers.as_borrowed().detach();
+        assert_eq!(count(headers.as_borrowed()), 1);
+        assert_eq!(list(&copy), list(&headers));
+        assert_eq!(size_of_val(headers.as_borrowed()), 0);
     }
 }

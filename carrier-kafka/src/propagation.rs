@@ -1,55 +1,95 @@
-//! The two lines.
+//! Injection and extraction for rdkafka's types.
 
 use carrier_core::{Extraction, Injection, Propagation, TextMapCarrier};
 use opentelemetry::Context;
-use rdkafka::message::{OwnedHeaders, ToBytes};
+use rdkafka::Message as _;
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, OwnedHeaders, OwnedMessage, ToBytes};
 use rdkafka::producer::{BaseRecord, FutureRecord};
 use rdkafka::util::IntoOpaque;
 
-use crate::{ExtractFrom, HeadersCarrier, RecordCarrier};
+use crate::{HeadersCarrier, HeadersReader, RecordCarrier};
 
-/// What a context can be injected into: a record that is produced, or its headers.
+/// A type that a context can be extracted from: a message of rdkafka, or its headers.
+///
+/// Implement it for your own type that holds a message.
+#[diagnostic::on_unimplemented(
+    message = "a context cannot be extracted from `{Self}`",
+    note = "it can from `BorrowedMessage`, `OwnedMessage`, `BorrowedHeaders` and `OwnedHeaders`"
+)]
+pub trait ExtractFrom {
+    /// Returns the headers as a reader.
+    fn reader(&self) -> HeadersReader<'_>;
+}
+
+impl ExtractFrom for BorrowedHeaders {
+    fn reader(&self) -> HeadersReader<'_> {
+        HeadersReader(Some(self))
+    }
+}
+
+impl ExtractFrom for OwnedHeaders {
+    fn reader(&self) -> HeadersReader<'_> {
+        HeadersReader(Some(self.as_borrowed()))
+    }
+}
+
+impl ExtractFrom for BorrowedMessage<'_> {
+    fn reader(&self) -> HeadersReader<'_> {
+        HeadersReader(self.headers())
+    }
+}
+
+impl ExtractFrom for OwnedMessage {
+    fn reader(&self) -> HeadersReader<'_> {
+        HeadersReader(self.headers().map(OwnedHeaders::as_borrowed))
+    }
+}
+
+/// For tests, and for a record that was not sent.
+impl<K: ToBytes + ?Sized, P: ToBytes + ?Sized> ExtractFrom for FutureRecord<'_, K, P> {
+    fn reader(&self) -> HeadersReader<'_> {
+        HeadersReader(self.headers.as_ref().map(OwnedHeaders::as_borrowed))
+    }
+}
+
+/// For tests, and for a record that was not sent.
+impl<K: ToBytes + ?Sized, P: ToBytes + ?Sized, D: IntoOpaque> ExtractFrom for BaseRecord<'_, K, P, D> {
+    fn reader(&self) -> HeadersReader<'_> {
+        HeadersReader(self.headers.as_ref().map(OwnedHeaders::as_borrowed))
+    }
+}
+
+impl<T: ExtractFrom + ?Sized> ExtractFrom for &T {
+    fn reader(&self) -> HeadersReader<'_> {
+        (**self).reader()
+    }
+}
+
+/// A type that a context can be injected into: a record to produce, or its headers.
 #[diagnostic::on_unimplemented(
     message = "a context cannot be injected into `{Self}`",
     note = "it can into `FutureRecord`, `BaseRecord` and `OwnedHeaders`; a received message is only read"
 )]
 pub trait InjectInto {
-    /// The carrier that writes this type's headers.
-    type Carrier<'a>: TextMapCarrier
-    where
-        Self: 'a;
-
-    /// The headers, as a carrier.
-    fn carrier(&mut self) -> Self::Carrier<'_>;
+    /// Returns the headers as a carrier.
+    fn carrier(&mut self) -> impl TextMapCarrier;
 }
 
 impl InjectInto for OwnedHeaders {
-    type Carrier<'a> = HeadersCarrier<'a>;
-
-    fn carrier(&mut self) -> HeadersCarrier<'_> {
+    fn carrier(&mut self) -> impl TextMapCarrier {
         HeadersCarrier(self)
     }
 }
 
 impl<K: ToBytes + ?Sized, P: ToBytes + ?Sized> InjectInto for FutureRecord<'_, K, P> {
-    type Carrier<'a>
-        = RecordCarrier<'a>
-    where
-        Self: 'a;
-
-    fn carrier(&mut self) -> RecordCarrier<'_> {
+    fn carrier(&mut self) -> impl TextMapCarrier {
         let body = size(self.key) + size(self.payload);
         RecordCarrier::new(&mut self.headers, body)
     }
 }
 
 impl<K: ToBytes + ?Sized, P: ToBytes + ?Sized, D: IntoOpaque> InjectInto for BaseRecord<'_, K, P, D> {
-    type Carrier<'a>
-        = RecordCarrier<'a>
-    where
-        Self: 'a;
-
-    fn carrier(&mut self) -> RecordCarrier<'_> {
+    fn carrier(&mut self) -> impl TextMapCarrier {
         let body = size(self.key) + size(self.payload);
         RecordCarrier::new(&mut self.headers, body)
     }
@@ -59,11 +99,10 @@ fn size<T: ToBytes + ?Sized>(part: Option<&T>) -> usize {
     part.map_or(0, |part| part.to_bytes().len())
 }
 
-/// Writes the context into a record; with a context that has no span, the propagator's old fields are removed as well.
+/// Writes the context into a record; a context without a span removes the propagator's old fields.
 ///
-/// Call it behind `record.headers(…)`, which would replace what was injected. Each field is there once afterwards; every
-/// other header stays as it was: null, empty, binary and repeated ones, in their order. Which propagator is used, and what
-/// is written where none is registered, is said at [`carrier_core::inject`].
+/// Call it after `record.headers(…)`, which would replace what was injected. Every other header stays as it is and in its
+/// order: null, empty, binary and repeated ones. [`carrier_core::inject`] documents which propagator is used.
 ///
 /// # Examples
 ///
@@ -79,9 +118,9 @@ pub fn inject<T: InjectInto + ?Sized>(cx: &Context, target: &mut T) -> Injection
     carrier_core::inject(cx, &mut target.carrier())
 }
 
-/// Writes the context into a message with a configuration of one's own, and says what was done.
+/// Writes the context into a record with your own configuration.
 ///
-/// As [`inject`]; with a context that has no span, the propagator's old fields are removed as well.
+/// As [`inject`].
 pub fn inject_with<T: InjectInto + ?Sized>(
     propagation: &Propagation,
     cx: &Context,
@@ -90,11 +129,11 @@ pub fn inject_with<T: InjectInto + ?Sized>(
     propagation.inject(cx, &mut target.carrier())
 }
 
-/// Reads the context that a message brought; an empty context where there is none.
+/// Reads the context of a message; returns an empty context if there is none.
 ///
-/// It never fails and never panics, whatever the keys and values of the headers, and never takes over the span that
-/// happens to be current. Of several different `traceparent` headers the last valid one is used: clients that forward a
-/// record append the new context behind the old one.
+/// It never fails and never panics, whatever the keys and values of the headers. The current span is never used. Of several
+/// different `traceparent` headers the last valid one is used: clients that forward a record append the new context after
+/// the old one.
 ///
 /// # Examples
 ///
@@ -113,17 +152,17 @@ pub fn extract<T: ExtractFrom + ?Sized>(message: &T) -> Context {
     carrier_core::extract(&message.reader())
 }
 
-/// Reads the context that a message brought with a configuration of one's own; an empty context where there is none.
+/// Reads the context of a message with your own configuration; returns an empty context if there is none.
 pub fn extract_with<T: ExtractFrom + ?Sized>(propagation: &Propagation, message: &T) -> Context {
     propagation.extract(&message.reader())
 }
 
-/// Reads the context that a message brought, and says what was found.
+/// Reads the context of a message, and reports what was found.
 pub fn inspect<T: ExtractFrom + ?Sized>(message: &T) -> Extraction {
     carrier_core::inspect(&message.reader())
 }
 
-/// Reads the context that a message brought with a configuration of one's own, and says what was found.
+/// Reads the context of a message with your own configuration, and reports what was found.
 pub fn inspect_with<T: ExtractFrom + ?Sized>(propagation: &Propagation, message: &T) -> Extraction {
     propagation.inspect(&message.reader())
 }
@@ -131,9 +170,9 @@ pub fn inspect_with<T: ExtractFrom + ?Sized>(propagation: &Propagation, message:
 #[cfg(test)]
 mod tests {
     use carrier_core::opentelemetry::Context;
-    use carrier_core::{Existing, Outcome};
+    use carrier_core::{Existing, InjectionOutcome};
     use proptest::prelude::*;
-    use rdkafka::message::{Header, Headers};
+    use rdkafka::message::{Header, Headers as _};
 
     use super::*;
     use crate::native;
@@ -221,7 +260,7 @@ mod tests {
         let hostile = || {
             let mut headers = headers(&[("user", Some(b"1"))]);
             // rdkafka's own interface takes keys as `str` only; the wire does not.
-            native::add(&mut headers, b"\xff\xfe", b"2");
+            native::add(&mut headers, b"\xff\xfe", Some(b"2"));
             headers
         };
         let mut sent = hostile();
@@ -263,7 +302,7 @@ mod tests {
         let mut record = BaseRecord::<(), ()>::to("t").headers(owned.clone());
         let (keep, cx) = (Propagation::builder().existing(Existing::Keep).build(), remote_context());
         let reports = [inject_with(&keep, &cx, &mut owned), inject_with(&keep, &cx, &mut record)];
-        assert_eq!(reports.map(|report| report.outcome()), [Outcome::Kept; 2]);
+        assert_eq!(reports.map(|report| report.outcome()), [InjectionOutcome::Kept; 2]);
     }
 
     #[test]

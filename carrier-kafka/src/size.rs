@@ -1,18 +1,18 @@
-//! The size of a record as librdkafka sums it before it takes one.
+//! The size of a record as librdkafka counts it.
 
 use carrier_core::Budget;
 use rdkafka::ClientConfig;
 
-/// What librdkafka adds for a record of its own accord (`RD_KAFKAP_MESSAGE_V2_MAX_OVERHEAD`).
+/// The bytes that librdkafka adds for a record (`RD_KAFKAP_MESSAGE_V2_MAX_OVERHEAD`).
 pub(crate) const OVERHEAD: usize = 36;
 
 /// librdkafka's default of `message.max.bytes`.
 pub(crate) const DEFAULT_LIMIT: usize = 1_000_000;
 
-/// The [`Budget`] of a producer: a record stays within its `message.max.bytes`, 1,000,000 where the configuration has none.
+/// Returns the [`Budget`] of a producer: a record stays within `message.max.bytes`, by default 1,000,000 bytes.
 ///
-/// librdkafka counts 36 bytes, key, payload and headers, and refuses a record that is larger. Without a budget the default
-/// is assumed, unless a record is larger without us already. The broker's and the topic's own limits can be smaller; they are for batches, after compression.
+/// librdkafka counts 36 bytes, key, payload and headers, and refuses a larger record. Without a budget the default is
+/// assumed, unless a record is already larger. The broker's and the topic's limits are for batches after compression.
 ///
 /// # Examples
 ///
@@ -24,27 +24,36 @@ pub(crate) const DEFAULT_LIMIT: usize = 1_000_000;
 /// let propagation = Propagation::builder().budget(carrier_kafka::message_budget(&config)).build();
 /// ```
 pub fn message_budget(config: &ClientConfig) -> Budget {
-    let limit = config.get("message.max.bytes").and_then(|bytes| bytes.trim().parse().ok());
-    Budget::message(limit.unwrap_or(DEFAULT_LIMIT))
+    Budget::message(configured_limit(config).unwrap_or(DEFAULT_LIMIT))
 }
 
-/// The limit of a record of this size, where nobody said another one: librdkafka's default, unless the record shows that
-/// the producer has a larger one.
+/// The setting, which has no other name.
+const LIMIT: &str = "message.max.bytes";
+
+/// Returns the limit in a configuration, as librdkafka reads it: also hexadecimal or octal.
+pub(crate) fn configured_limit(config: &ClientConfig) -> Option<usize> {
+    // Alone: the creation of a whole configuration may load plug-ins.
+    let mut alone = ClientConfig::new();
+    alone.set(LIMIT, config.get(LIMIT)?);
+    alone.create_native_config().ok()?.get(LIMIT).ok()?.parse().ok()
+}
+
+/// Returns the limit without a budget: librdkafka's default, unless the record shows that the producer has a larger one.
 pub(crate) fn usual_limit(size: usize) -> Option<usize> {
     (size <= DEFAULT_LIMIT).then_some(DEFAULT_LIMIT)
 }
 
-/// What one header adds with a key and a value of these lengths: both lengths and the bytes.
+/// Returns the bytes of one header with a key and a value of these lengths: both lengths and the bytes.
 #[inline]
 pub(crate) fn entry(key: usize, value: usize) -> usize {
     length(key) + key + length(value) + value
 }
 
-/// A length as a zigzag varint: seven bits to a byte, one of them for the sign.
+/// Returns the bytes of a length as a zigzag varint: seven bits per byte, one of them for the sign.
 #[inline]
 fn length(bytes: usize) -> usize {
     if bytes < 64 {
-        return 1; // Without a division, since most are.
+        return 1; // Most lengths, without a division.
     }
     let bits = (usize::BITS - bytes.leading_zeros()) as usize + 1;
     bits.div_ceil(7)

@@ -10,14 +10,14 @@ use carrier_measure::Counting;
 use opentelemetry::Context;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext};
+use rdkafka::producer::BaseRecord;
 use rdkafka::{ClientConfig, Timestamp};
 
 /// The topic, the span's name, its attributes, its context, the envelope.
 const SEND: usize = 5;
 
-/// The topic, the span's name, its attributes and links, the sender's context, the span's context.
-const PROCESS: usize = 6;
+/// The topic, the span's name, its attributes, the sender's context, the span's context.
+const PROCESS: usize = 5;
 
 /// The envelope.
 const SKIPPED: usize = 1;
@@ -49,7 +49,7 @@ fn headers(count: usize) -> OwnedHeaders {
 /// What a send costs beyond rdkafka's own.
 fn send(kafka: &Instrumentation, header_count: usize, payload: usize) -> usize {
     let config = ClientConfig::new();
-    let ours = kafka.base_producer(&config, DefaultProducerContext).unwrap();
+    let ours = kafka.base_producer(&config).unwrap();
     let theirs: rdkafka::producer::BaseProducer = config.create().unwrap();
     let payload = vec![b'x'; payload];
     let headers = headers(header_count);

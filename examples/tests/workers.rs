@@ -35,13 +35,7 @@ async fn every_job_ends_where_it_should_and_shows_how_it_got_there() {
     let verdict = "✓ 5 jobs in 10 attempts: 4 done, 1 dead; 31 spans, each ended once";
     assert!(out.contains(verdict), "{out}");
     assert!(!out.contains('\x1b') && !out.contains('✗') && !out.contains("guest"), "{out}");
-    let done = [
-        "job 1 a poster: done",
-        "order",
-        "└ send jobs",
-        "└ process jobs acked → send jobs",
-        "└ print attempt 1",
-    ];
+    let done = ["job 1 a poster: done", "order", "└ send jobs", "└ process jobs acked", "└ print attempt 1"];
     assert_eq!(job(out, 1), (done.map(str::to_owned).to_vec(), 1), "{out}");
 }
 
@@ -53,7 +47,7 @@ async fn what_is_tried_again_has_a_trace_of_its_own_that_links_to_the_sender() {
         "job 3 a map: done",
         "order",
         "└ send jobs",
-        "└ process jobs rejected no paper → send jobs",
+        "└ process jobs rejected no paper",
         "└ print attempt 1",
         "process jobs acked dead-lettered 2× → send jobs",
         "└ print attempt 2",
@@ -79,7 +73,7 @@ async fn a_job_that_nobody_settles_is_found_and_its_span_ends_all_the_same() {
     assert_eq!((out.matches('✗').count(), out.matches('✓').count()), (1, 0), "{out}");
     let (lines, _) = job(out, 2);
     assert_eq!(lines[0], "job 2 two tickets: not settled", "{out}");
-    assert!(lines.contains(&"└ process jobs not_settled → send jobs".to_owned()), "{out}");
+    assert!(lines.contains(&"└ process jobs not_settled".to_owned()), "{out}");
 }
 
 #[test]

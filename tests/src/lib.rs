@@ -44,13 +44,20 @@ pub mod picture;
 mod rabbitmq;
 mod reaper;
 pub mod telemetry;
+mod waiting;
 
 pub use crate::container::unique_name;
 pub use crate::kafka::{Kafka, kafka};
 pub use crate::own::{OwnKafka, OwnRabbitMq};
 pub use crate::rabbitmq::{RabbitMq, rabbitmq};
+pub use crate::waiting::{LIMIT, within};
 
 /// The README's examples compile.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 mod readme {}
+
+/// The guide's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide.md")]
+mod guide {}

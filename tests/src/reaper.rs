@@ -13,17 +13,8 @@ pub(crate) const OWNER_LABEL: &str = "org.carrier.owner";
 /// Every container of one `cargo xtask` run has this label with the value of `CARRIER_RUN_ID`.
 pub(crate) const RUN_LABEL: &str = "org.carrier.run";
 
-/// `cat` returns when the last writer of the pipe is gone. The engine may still be creating a
-/// container that the dead process asked for, so it looks again.
-const SCRIPT: &str = r#"
-trap '' HUP INT TERM
-cat >/dev/null
-for pause in 0 1 3; do
-    sleep "$pause"
-    containers=$(docker ps -aq --filter "label=$CARRIER_REAP")
-    [ -z "$containers" ] || docker rm -fv $containers
-done
-"#;
+/// `cargo xtask` runs it as well.
+const SCRIPT: &str = include_str!("reaper.sh");
 
 struct Reaper {
     owner: String,
@@ -35,7 +26,7 @@ struct Reaper {
 ///
 /// # Errors
 ///
-/// Where there is no `docker` command: nothing could be removed, so nothing may be started.
+/// If there is no `docker` command: nothing could be removed, so nothing may be started.
 pub(crate) fn ensure() -> anyhow::Result<&'static str> {
     static REAPER: OnceLock<Result<Reaper, String>> = OnceLock::new();
     match REAPER.get_or_init(|| start().map_err(|error| format!("{error:#}"))) {
@@ -59,11 +50,10 @@ fn start() -> anyhow::Result<Reaper> {
     let owner = unique_name("carrier");
     let mut command = Command::new("sh");
     command
-        .args(["-c", SCRIPT])
-        .env("CARRIER_REAP", format!("{OWNER_LABEL}={owner}"))
+        .args(["-c", SCRIPT, "reaper", &format!("{OWNER_LABEL}={owner}")])
         .current_dir("/")
         .stdin(Stdio::piped())
-        // Not inherited: whoever reads this process's output would wait for the reaper's end.
+        // Not inherited: a program that reads this process's output would wait for the reaper's end.
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     // Ctrl-C goes to the terminal's whole process group.

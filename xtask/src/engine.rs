@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::progress::Progress;
-use crate::{machine, run, signals};
+use crate::progress::{Progress, SILENCE, go_on, say, step};
+use crate::{machine, run};
 
 /// How long the engine may take to answer a question.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -25,25 +25,17 @@ pub(crate) fn docker(words: &[&str]) -> Command {
 }
 
 /// Asks the engine; the client alone is no engine.
-///
-/// # Errors
-///
-/// With the client's own words.
 pub(crate) fn version() -> anyhow::Result<String> {
     let mut command = docker(&["version", "--format", "{{.Server.Version}}"]);
     Ok(run::ask(&mut command, ANSWER_LIMIT)?.trim().to_owned())
 }
 
 /// Sees to it that Docker Engine answers.
-///
-/// # Errors
-///
-/// Says exactly what a person can do where this program cannot.
 pub(crate) fn ensure() -> anyhow::Result<()> {
-    run::step("Docker Engine");
+    step("Docker Engine");
     let error = match version() {
         Ok(version) => {
-            run::say(&format!("version {version} answers"));
+            say(&format!("version {version} answers"));
             return Ok(());
         }
         Err(error) => error,
@@ -66,7 +58,7 @@ pub(crate) fn ensure() -> anyhow::Result<()> {
         provide()?;
         if version().is_ok() {
             // The package has started its service.
-            run::say("it runs");
+            say("it runs");
             return Ok(());
         }
     }
@@ -74,7 +66,7 @@ pub(crate) fn ensure() -> anyhow::Result<()> {
 }
 
 fn provide() -> anyhow::Result<()> {
-    run::say("Docker Engine is not installed");
+    say("Docker Engine is not installed");
     ensure!(
         machine::program("apt-get").is_some(),
         "install Docker Engine (https://docs.docker.com/engine/install/) and start it, then try again"
@@ -90,20 +82,20 @@ fn start() -> anyhow::Result<()> {
         let command = if systemd { "sudo systemctl start docker" } else { "sudo dockerd &" };
         bail!(
             "Docker Engine is installed but does not run, and only root can start it. Run this, then try again:\n    \
-             {command}\nand where the engine then refuses this user:\n    sudo usermod -aG docker \"$USER\""
+             {command}\nand if the engine then refuses this user:\n    sudo usermod -aG docker \"$USER\""
         );
     }
     if systemd {
-        run::say("it does not run: starting its service");
+        say("it does not run: starting its service");
         let log = machine::state().join("systemctl.log");
         run::logged("starting Docker Engine", Command::new("systemctl").args(["start", "docker"]), &log)?;
         return await_answer(None, &log);
     }
     let log = machine::state().join("dockerd.log");
-    run::say("it does not run: starting it, detached from this command");
+    say("it does not run: starting it, detached from this command");
     fs::create_dir_all(machine::state()).context("cannot create the folder for its log")?;
     for attempt in 1.. {
-        // One that was killed a moment ago is still there, dying.
+        // An engine that was killed a moment ago may still be ending.
         PID_FILES.iter().try_for_each(|(file, program)| forget_dead(Path::new(file), program))?;
         match launch(&log).and_then(|child| await_answer(Some(child), &log)) {
             Err(_) if attempt < 5 && run::tail(&log).contains("pid file found") => {
@@ -115,12 +107,12 @@ fn start() -> anyhow::Result<()> {
             }
         }
     }
-    run::say("it stays when this command ends; `kill $(cat /var/run/docker.pid)` stops it");
+    say("it stays when this command ends; `kill $(cat /var/run/docker.pid)` stops it");
     Ok(())
 }
 
-/// Starts dockerd in a session of its own with nothing of ours inherited: it stays when this command ends, and nobody who
-/// reads this command's output waits for it.
+/// Starts dockerd in its own session, where it inherits nothing: it stays when this command ends, and a program that reads
+/// this command's output does not wait for it.
 fn launch(log: &Path) -> anyhow::Result<Child> {
     let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut command = Command::new("setsid");
@@ -130,16 +122,16 @@ fn launch(log: &Path) -> anyhow::Result<Child> {
         .stdin(Stdio::null())
         .stdout(file.try_clone()?)
         .stderr(file);
-    run::say(&format!("$ {} >{} 2>&1 &", run::shown(&command), log.display()));
+    say(&format!("$ {} >{} 2>&1 &", run::shown(&command), log.display()));
     command.spawn().context("cannot start dockerd")
 }
 
-/// Where an engine writes which processes are its own.
+/// The files in which an engine keeps the ids of its processes.
 const PID_FILES: [(&str, &str); 2] =
     [("/var/run/docker.pid", "dockerd"), ("/var/run/docker/containerd/containerd.pid", "containerd")];
 
-/// Removes the file of an engine that was killed: dockerd refuses to start beside it where another process has that id by
-/// now, or where the old one is dead and nobody has asked for its end.
+/// Removes the file of an engine that was killed. dockerd refuses to start if another process has that id by now, or if the
+/// old one is a zombie.
 fn forget_dead(file: &Path, program: &str) -> anyhow::Result<()> {
     let Ok(id) = fs::read_to_string(file) else { return Ok(()) };
     // `id (name) state …`
@@ -148,23 +140,20 @@ fn forget_dead(file: &Path, program: &str) -> anyhow::Result<()> {
     if process.contains(&alive) && !process.contains(&dead) {
         return Ok(());
     }
-    run::say(&format!("removing {}, left by an engine that was killed", file.display()));
+    say(&format!("removing {}, left by an engine that was killed", file.display()));
     fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))
 }
 
 fn await_answer(mut daemon: Option<Child>, log: &Path) -> anyhow::Result<()> {
-    let mut progress = Progress::new("waiting for Docker Engine");
+    let mut progress = Progress::new("waiting for Docker Engine", SILENCE);
     loop {
         if let Ok(version) = version() {
             let seconds = progress.elapsed().as_secs_f32();
-            run::say(&format!("version {version} answers after {seconds:.1} s"));
+            say(&format!("version {version} answers after {seconds:.1} s"));
             return Ok(());
         }
-        ensure!(!signals::interrupted(), "interrupted");
-        let ended = match &mut daemon {
-            Some(daemon) => daemon.try_wait()?,
-            None => None,
-        };
+        go_on()?;
+        let ended = daemon.as_mut().map(Child::try_wait).transpose()?.flatten();
         if ended.is_some() || progress.elapsed() > START_LIMIT {
             let how = match ended {
                 Some(status) => format!("ended ({status})"),

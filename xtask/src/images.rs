@@ -1,44 +1,97 @@
-//! The brokers' images: named by the environment, here already, pulled, or built.
+//! The brokers' images: named by the environment, here already, pulled, or built from Debian's and Maven's packages.
 
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::engine::docker;
-pub(crate) use crate::image::{Image, KAFKA, RABBITMQ};
-use crate::machine::variable;
-use crate::{build, pull, run, signals};
+use crate::containers;
+use crate::engine::{self, docker};
+use crate::machine::{self, state, variable};
+use crate::progress::{go_on, say, step};
+use crate::run;
+
+/// One broker's image.
+pub(crate) struct Image {
+    name: &'static str,
+    /// The variable that names an image to use, and that the harness reads.
+    pub(crate) variable: &'static str,
+    /// The variable that names a broker which already runs.
+    pub(crate) address: &'static str,
+    public: &'static str,
+    /// The image's folder in tests/images, and a part of the built image's name.
+    folder: &'static str,
+    /// Whether the image needs jars from Maven.
+    needs_maven: bool,
+}
+
+pub(crate) const RABBITMQ: Image = Image {
+    name: "RabbitMQ",
+    variable: "CARRIER_RABBITMQ_IMAGE",
+    address: "AMQP_URL",
+    public: "rabbitmq:4.2",
+    folder: "rabbitmq",
+    needs_maven: false,
+};
+
+pub(crate) const KAFKA: Image = Image {
+    name: "Kafka",
+    variable: "CARRIER_KAFKA_IMAGE",
+    address: "KAFKA_BROKERS",
+    public: "apache/kafka:4.1.1",
+    folder: "kafka",
+    needs_maven: true,
+};
+
+/// How long a question may take that needs no registry.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// Variables for the programs that need brokers.
+pub(crate) type Environment = Vec<(&'static str, String)>;
+
+/// Provides what tests need to start brokers, and sees to it that none is left.
+pub(crate) fn with_brokers<T>(work: impl FnOnce(&Environment) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    if [RABBITMQ, KAFKA].iter().all(|image| variable(image.address).is_some()) {
+        step("Brokers");
+        say("the ones that AMQP_URL and KAFKA_BROKERS name");
+        say("Tests that stop or restart a broker start one of their own and need Docker Engine for it.");
+        if engine::version().is_err() {
+            say("No engine answers: those tests will fail. Unset the variables to have one provided.");
+            return work(&Vec::new());
+        }
+    }
+    let variables = engine::ensure()
+        .and_then(|()| [RABBITMQ, KAFKA].iter().map(|image| Ok((image.variable, ensure(image)?))).collect());
+    let mut variables: Environment = variables.context(
+        "real brokers are needed, and there are none (AMQP_URL and KAFKA_BROKERS can name ones that already run)",
+    )?;
+    containers::supervised(|id| {
+        variables.push((containers::VARIABLE, id.to_owned()));
+        work(&variables)
+    })
+}
 
 /// Sees to it that the engine has an image of this broker, and returns its name.
-///
-/// # Errors
-///
-/// Names the step that failed, and what a person can do instead.
 pub(crate) fn ensure(image: &Image) -> anyhow::Result<String> {
-    run::step(&format!("{} image", image.name));
+    step(&format!("{} image", image.name));
     if let Some(named) = variable(image.variable) {
-        run::say(&format!("{named} ({})", image.variable));
+        say(&format!("{named} ({})", image.variable));
         if !is_here(&named) {
-            pull::pull(&named).with_context(|| format!("{} names {named}", image.variable))?;
+            pull(image, &named)?;
         }
         return Ok(named);
     }
-    if is_here(image.public) {
-        run::say(&format!("{} is here", image.public));
-        return Ok(image.public.to_owned());
+    let own = tag(image)?;
+    if let Some(here) = [image.public, &own].into_iter().find(|tag| is_here(tag)) {
+        say(&format!("{here} is here"));
+        return Ok(here.to_owned());
     }
-    let own = build::tag(image)?;
-    if is_here(&own) {
-        run::say(&format!("{own} is here, built earlier"));
-        return Ok(own);
-    }
-    match pull::pull_unless_it_failed_lately(image.public) {
-        Ok(()) => return Ok(image.public.to_owned()),
-        Err(error) if signals::interrupted() => return Err(error),
-        Err(error) => run::say(&format!("{error:#}")),
-    }
-    run::say(&format!("so {own} is built here, about a minute"));
-    build::build(image, &own).with_context(|| {
+    let Err(error) = pull(image, image.public) else { return Ok(image.public.to_owned()) };
+    go_on()?;
+    say(&format!("{error:#}"));
+    say(&format!("so {own} is built here, about a minute"));
+    build(image, &own).with_context(|| {
         format!(
             "the {name} image could neither be pulled nor built. Instead, set {address} to a {name} that already \
              runs, or {variable} to an image that Docker Engine has",
@@ -52,5 +105,32 @@ pub(crate) fn ensure(image: &Image) -> anyhow::Result<String> {
 
 fn is_here(image: &str) -> bool {
     let mut command = docker(&["image", "inspect", "--format", "{{.Id}}", image]);
-    run::ask(&mut command, Duration::from_secs(10)).is_ok()
+    run::ask(&mut command, ANSWER_LIMIT).is_ok()
+}
+
+/// Docker Engine itself gives up after some seconds if no registry answers.
+fn pull(image: &Image, tag: &str) -> anyhow::Result<()> {
+    let log = state().join(format!("{}-pull.log", image.folder));
+    run::logged(&format!("pulling {tag}"), &mut docker(&["pull", tag]), &log)
+}
+
+/// Returns the built image's name and tag; the tag changes with every file that goes into it.
+fn tag(image: &Image) -> anyhow::Result<String> {
+    let script = format!("cat build.sh {}/* | cksum | tr ' ' -", image.folder);
+    let sum = run::ask(Command::new("sh").args(["-c", &script]).current_dir(folder()), ANSWER_LIMIT)?;
+    Ok(format!("carrier-{}:{}", image.folder, sum.trim()))
+}
+
+fn folder() -> PathBuf {
+    machine::root().join("tests/images")
+}
+
+fn build(image: &Image, tag: &str) -> anyhow::Result<()> {
+    machine::provide("mmdebstrap", &["mmdebstrap", "debian-archive-keyring"])?;
+    if image.needs_maven {
+        machine::provide("mvn", &["maven"])?;
+    }
+    let mut script = Command::new(folder().join("build.sh"));
+    script.args([image.folder, tag]);
+    run::logged(&format!("building {tag}"), &mut script, &state().join(format!("{}-build.log", image.folder)))
 }

@@ -1,15 +1,16 @@
-//! This machine: who we are on it, which programs it has, and how it gets more.
+//! This machine: which programs it has, how it gets more, and where this workspace is on it.
 
 use std::env;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
-use anyhow::{anyhow, bail, ensure};
+use anyhow::ensure;
 
-use crate::progress::SILENCE;
+use crate::progress::{SILENCE, say};
 use crate::run;
+
+/// The crates that are published.
+pub(crate) const LIBRARIES: [&str; 3] = ["carrier-core", "carrier-amqp", "carrier-kafka"];
 
 /// Returns the workspace's root.
 pub(crate) fn root() -> PathBuf {
@@ -17,23 +18,18 @@ pub(crate) fn root() -> PathBuf {
     xtask.parent().unwrap_or(xtask).to_owned()
 }
 
-/// Returns cargo's folder for what it builds.
-pub(crate) fn target() -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    target.unwrap_or_else(|| root().join("target"))
-}
-
-/// Returns the folder for logs, intermediates and what is remembered from run to run.
+/// Returns the folder for logs and intermediates.
 pub(crate) fn state() -> PathBuf {
-    target().join("xtask")
+    let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    target.unwrap_or_else(|| root().join("target")).join("xtask")
 }
 
-/// Returns cargo, the one that runs this program.
-pub(crate) fn cargo() -> Command {
+/// Returns the cargo that runs this program, with these arguments.
+pub(crate) fn cargo(words: &[&str]) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root());
-    // What `cargo run` tells this program about its package: some build scripts look at these, and would run
-    // again whenever a person calls cargo without us.
+    cargo.current_dir(root()).args(words);
+    // `cargo run` describes this program's package in variables. Some build scripts look at these, and would run again
+    // whenever a person calls cargo without us.
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
@@ -51,87 +47,43 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 /// Returns the path of a program, also of one that only root has on its PATH.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let also = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
-    env::split_paths(&path)
-        .chain(also.map(PathBuf::from))
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file())
+    let also = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    env::split_paths(&path).chain(also).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 /// Returns whether this process is root's.
 pub(crate) fn is_root() -> bool {
-    if let Ok(own) = std::fs::metadata("/proc/self") {
-        return own.uid() == 0;
-    }
-    let id = run::ask(Command::new("id").arg("-u"), SILENCE);
-    id.is_ok_and(|id| id.trim() == "0")
+    run::ask(Command::new("id").arg("-u"), SILENCE).is_ok_and(|id| id.trim() == "0")
 }
 
-/// Checks that packages can be installed here.
-///
-/// # Errors
-///
-/// Names the exact commands, or says that there is no apt-get.
-fn can_install(packages: &[&str]) -> anyhow::Result<()> {
+/// Installs packages with apt-get, or says which commands a person can run instead.
+pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
     let list = packages.join(" ");
-    if program("apt-get").is_none() {
-        bail!("this machine has no apt-get to install {list} with");
-    }
+    ensure!(program("apt-get").is_some(), "this machine has no apt-get to install {list} with");
     ensure!(
         is_root(),
         "{list} must be installed, which only root can do. Run this, then try again:\n    \
          sudo apt-get update && sudo apt-get install -y {list}"
     );
-    Ok(())
-}
-
-/// Installs packages with apt-get.
-///
-/// # Errors
-///
-/// Where we may not or it fails, with the exact commands.
-pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
-    static UPDATED: OnceLock<Result<(), String>> = OnceLock::new();
-    can_install(packages)?;
-    let list = packages.join(" ");
-    run::say(&format!("installing {list}"));
-    let apt = |words: &[&str]| {
-        let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").args(words);
-        command
-    };
-    let log = state().join("apt-get.log");
-    let updated = UPDATED.get_or_init(|| {
-        run::logged("reading the package lists", &mut apt(&["update"]), &log)
-            .map_err(|error| format!("{error:#}"))
-    });
-    if let Err(message) = updated {
-        return Err(anyhow!("{message}"));
-    }
-    let words = [&["install", "-y"], packages].concat();
-    run::logged(&format!("installing {list}"), &mut apt(&words), &log)
+    // The package lists may be missing or old.
+    let script = format!("apt-get install -y {list} || {{ apt-get update && apt-get install -y {list}; }}");
+    let mut install = Command::new("sh");
+    install.args(["-c", &script]).env("DEBIAN_FRONTEND", "noninteractive");
+    run::logged(&format!("installing {list}"), &mut install, &state().join("apt-get.log"))
 }
 
 /// Provides a program: `packages` are installed unless it is here.
-///
-/// # Errors
-///
-/// Where it is not here and cannot be installed.
 pub(crate) fn provide(name: &str, packages: &[&str]) -> anyhow::Result<()> {
     if program(name).is_some() {
         return Ok(());
     }
-    run::say(&format!("`{name}` is missing"));
+    say(&format!("`{name}` is missing"));
     install(packages)?;
     ensure!(program(name).is_some(), "`{name}` is not there after installing {}", packages.join(" "));
     Ok(())
 }
 
 /// Provides what librdkafka is built with, which cargo cannot.
-///
-/// # Errors
-///
-/// Where it is not here and cannot be installed.
 pub(crate) fn provide_compilers() -> anyhow::Result<()> {
     provide("cc", &["gcc", "libc6-dev"])?;
     provide("c++", &["g++"])?;

@@ -1,5 +1,4 @@
 //! The project's own commands: `cargo xtask --help`.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -7,22 +6,15 @@
 )]
 
 mod bench;
-mod brokers;
-mod build;
 mod check;
 mod containers;
 mod demo;
 mod engine;
-mod image;
 mod images;
 mod load;
 mod machine;
 mod progress;
-mod pull;
 mod run;
-mod screen;
-mod signals;
-mod statistics;
 mod test;
 
 use std::process::ExitCode;
@@ -39,18 +31,17 @@ Commands:
            and check that no container is left and that nothing takes more instructions
            than its limit. Arguments after `--` go to `cargo test`.
   check    Check the formatting, lints, documentation and every feature on its own.
-  bench    Measure everything against its floor and write BENCHMARKS.md and tests/measure/benchmarks.svg.
-           With --quick it only tries, and writes below target/xtask.
+  bench    Measure everything against its floors and write the tables of BENCHMARKS.md.
+           With --quick it only tries, and prints the tables.
   load     Measure throughput, CPU time and memory of clients of real brokers, with us and without,
-           on a quiet machine; the tables go to target/load.md, for BENCHMARKS.md. It takes
-           about a quarter of an hour; with --quick it only tries, for a minute. Arguments after `--`
-           choose parts of it: kafka, kafka-awaited, rabbitmq, soak.
-  brokers  Run RabbitMQ at 127.0.0.1:5672 and Kafka at 127.0.0.1:9092 until Ctrl-C.
+           on a quiet machine, and write the tables of BENCHMARKS.md. It takes about a quarter
+           of an hour; with --quick it only tries, for a minute. Arguments after `--` choose
+           parts, whose tables are only printed: kafka-level1, kafka, rabbitmq, soak.
   help     Print this text, as `--help` and `-h` do.
 
 What is missing is provided, and each step is announced before it is taken: compilers for librdkafka
-and Valgrind are installed; Docker Engine is started, or installed first (Debian and Ubuntu, as root); each broker's
-image is pulled, or built from Debian's and Maven's packages where it cannot be pulled. Run again,
+and Valgrind are installed; Docker Engine is started, or installed first (Debian and Ubuntu, as root); each
+broker's image is pulled, or built from Debian's and Maven's packages if it cannot be pulled. Run again,
 nothing is done twice.
 
 Environment:
@@ -61,70 +52,53 @@ Environment:
   DOCKER_HOST            where Docker Engine is, as for the `docker` command
 
 Examples:
-  cargo xtask demo
-  cargo xtask test
   cargo xtask test -- -p carrier-tests --test smoke
   cargo xtask test -- rabbitmq -- --nocapture
-  cargo xtask load --quick
   cargo xtask load -- kafka
-  cargo xtask brokers
 ";
-
-/// The exit code for a command line that cannot be understood.
-const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let mut words = arguments.iter().map(String::as_str);
-    let command = words.next();
-    let (options, rest) = match arguments.iter().position(|word| word == "--") {
-        Some(end) => (arguments.get(1..end), arguments.get(end + 1..)),
-        None => (arguments.get(1..), None),
-    };
-    let (options, rest) = (options.unwrap_or_default(), rest.unwrap_or_default());
+    let end = arguments.iter().position(|word| word == "--").unwrap_or(arguments.len());
+    let (words, rest) = arguments.split_at(end);
+    let rest = rest.get(1..).unwrap_or_default();
+    let (command, options) = words.split_first().map_or(("", words), |(first, rest)| (first.as_str(), rest));
 
-    if matches!(command, Some("help" | "--help" | "-h"))
-        || options.iter().any(|word| word == "--help" || word == "-h")
-    {
+    let is_help = |word: &str| word == "--help" || word == "-h";
+    if command == "help" || words.iter().any(|word| is_help(word)) {
         print!("{HELP}");
         return ExitCode::SUCCESS;
     }
-    let has_quick = matches!(command, Some("bench" | "load"));
-    let is_quick = options.iter().any(|word| word == "--quick");
-    let takes_rest = match command {
-        Some("demo" | "test" | "load") => true,
-        Some("bench" | "check" | "brokers") => false,
-        Some(other) => return usage(&format!("there is no command `{other}`")),
-        None => return usage("no command"),
+    let (takes_rest, takes_quick) = match command {
+        "demo" | "test" => (true, false),
+        "load" => (true, true),
+        "bench" => (false, true),
+        "check" => (false, false),
+        "" => return usage("no command"),
+        other => return usage(&format!("there is no command `{other}`")),
     };
-    let unknown = options.iter().find(|word| !(has_quick && *word == "--quick"));
+    let unknown = options.iter().find(|word| !takes_quick || *word != "--quick");
     if let Some(word) = unknown.or(rest.first().filter(|_| !takes_rest)) {
         let place = if takes_rest { "; arguments to pass on come after `--`" } else { "" };
         return usage(&format!("unexpected argument `{word}`{place}"));
     }
 
-    if let Err(error) = signals::catch() {
-        eprintln!("error: {error:#}");
-        return ExitCode::FAILURE;
-    }
-    let result = match command {
-        Some("demo") => demo::demo(rest),
-        Some("test") => test::test(rest),
-        Some("bench") => bench::bench(is_quick),
-        Some("load") => load::load(is_quick, rest),
-        Some("check") => check::check(),
-        _ => brokers::brokers(),
-    };
-    match result {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            eprintln!("\nerror: {error:#}");
-            ExitCode::from(if signals::interrupted() { signals::EXIT_CODE } else { 1 })
-        }
-    }
+    let is_quick = !options.is_empty();
+    let result = progress::catch_signals().and_then(|()| match command {
+        "demo" => demo::demo(rest),
+        "test" => test::test(rest),
+        "bench" => bench::bench(is_quick),
+        "load" => load::load(is_quick, rest),
+        _ => check::check(),
+    });
+    let code = result.unwrap_or_else(|error| {
+        eprintln!("\nerror: {error:#}");
+        1
+    });
+    ExitCode::from(if progress::interrupted() { progress::INTERRUPTED } else { code })
 }
 
 fn usage(problem: &str) -> ExitCode {
     eprintln!("error: {problem}\n`cargo xtask --help` lists the commands.");
-    ExitCode::from(USAGE)
+    ExitCode::from(2)
 }

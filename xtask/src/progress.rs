@@ -1,44 +1,74 @@
-//! Says that something still runs.
+//! What a person reads while something runs, and whether that person wants it to end.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use crate::screen;
+use anyhow::Context as _;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// Nothing stays silent for longer.
+/// No step of our own is silent for longer.
 pub(crate) const SILENCE: Duration = Duration::from_secs(5);
 
-/// Says `   … text (12 s)` at most every [`SILENCE`].
+/// The exit code after an interrupt, as shells report Ctrl-C.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+static SIGNAL: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// From here on Ctrl-C and `kill` only set a flag, so that a command can clean up before it ends. The terminal still sends
+/// Ctrl-C to the children.
+pub(crate) fn catch_signals() -> anyhow::Result<()> {
+    let flag = SIGNAL.get_or_init(Arc::default);
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(flag)).context("cannot catch Ctrl-C")?;
+    }
+    Ok(())
+}
+
+/// Returns whether this command was told to end.
+pub(crate) fn interrupted() -> bool {
+    SIGNAL.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
+}
+
+/// Fails after Ctrl-C or `kill`.
+pub(crate) fn go_on() -> anyhow::Result<()> {
+    anyhow::ensure!(!interrupted(), "interrupted");
+    Ok(())
+}
+
+/// Announces a step.
+pub(crate) fn step(title: &str) {
+    eprintln!("\n== {title}");
+}
+
+/// Says something within a step.
+pub(crate) fn say(line: &str) {
+    eprintln!("   {line}");
+}
+
+/// Says `   … text (12 s)` now and then.
 pub(crate) struct Progress {
     text: String,
     began: Instant,
-    said: Instant,
+    next: Duration,
+    every: Duration,
 }
 
 impl Progress {
-    pub(crate) fn new(text: &str) -> Self {
-        let now = Instant::now();
-        Self { text: text.to_owned(), began: now, said: now }
+    pub(crate) fn new(text: &str, every: Duration) -> Self {
+        Self { text: text.to_owned(), began: Instant::now(), next: every, every }
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// The command has said something by itself.
-    pub(crate) fn heard(&mut self) {
-        self.said = Instant::now();
-    }
-
-    /// Returns whether it has been silent for too long.
-    pub(crate) fn is_due(&self) -> bool {
-        self.said.elapsed() >= SILENCE
-    }
-
     /// To be called often.
     pub(crate) fn tick(&mut self) {
-        if self.is_due() {
-            self.said = Instant::now();
-            screen::say(&format!("… {} ({} s)", self.text, self.began.elapsed().as_secs()));
+        let elapsed = self.elapsed();
+        if elapsed >= self.next {
+            self.next = elapsed + self.every;
+            say(&format!("… {} ({} s)", self.text, elapsed.as_secs()));
         }
     }
 }

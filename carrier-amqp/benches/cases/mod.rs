@@ -1,65 +1,48 @@
-//! What is measured: each row with its floor, our ways, and what is used instead.
+//! What is measured: each row with its floors, our ways, and what is used instead.
 #![allow(dead_code, unreachable_pub, reason = "each program that measures takes a part of it")]
-#![allow(clippy::unwrap_used, reason = "a program for developers")]
 
 #[cfg(feature = "instrumentation")]
 pub mod instrumented;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use carrier_amqp::{extract, extract_with, inject, inject_with};
-use carrier_core::{Propagation, w3c};
-use carrier_measure::{
-    BAGGAGE, Meter, PARENT, Row, STATE, context, extract_all, full_context, register, register_nothing,
-};
+use carrier_measure::{ALL, Meter, Row, by_hand, context, extract_all, extract_one, full_context, in_place};
 use lapin::BasicProperties;
-use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::types::{AMQPValue, FieldTable};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 pub fn all(meter: &mut impl Meter) {
-    inject_into_properties(meter, "amqp: inject, empty properties", FieldTable::default(), false);
-    inject_into_table(meter, "amqp: inject, table of 5", user_headers(5));
-    inject_into_properties(meter, "amqp: inject, properties with 5", user_headers(5), true);
-    inject_state_and_baggage(meter);
-    extract_from(meter, "amqp: extract, 1 header", 0);
-    extract_from(meter, "amqp: extract, 10 headers", 9);
-    extract_state_and_baggage(meter);
-    #[cfg(feature = "instrumentation")]
-    instrumented::all(meter);
-}
-
-/// The same with more in a message.
-pub fn growth(meter: &mut impl Meter) {
-    for count in [20, 100] {
-        inject_into_table(meter, &format!("amqp: inject, table of {count}"), user_headers(count));
-        extract_from(meter, &format!("amqp: extract, {} headers", count + 1), count);
+    inject_into_properties(meter, "amqp: inject, empty properties", &BasicProperties::default());
+    for count in [5, 20, 100] {
+        let row = format!("amqp: inject, table of {count}");
+        inject_into_table(meter, &row, &context(), &user_headers(count), |table| {
+            table.insert("traceparent".into(), text(ALL[0].1));
+        });
     }
-}
-
-/// The same on several threads at once.
-pub fn threads(meter: &mut impl Meter) {
-    let (cx, own) = (context(), own());
-    let received = received(9);
-    register(w3c());
-    meter.threads("amqp: inject, threads", "registered", || drop(injected(|table| drop(inject(&cx, table)))));
-    meter.threads("amqp: inject, threads", "own", || {
-        drop(injected(|table| drop(inject_with(&own, &cx, table))))
+    let five = BasicProperties::default().with_headers(user_headers(5));
+    inject_into_properties(meter, "amqp: inject, properties with 5", &five);
+    let row = "amqp: inject, tracestate and baggage";
+    inject_into_table(meter, row, &full_context(), &FieldTable::default(), |table| {
+        for (key, value) in ALL {
+            table.insert(key.into(), text(value));
+        }
     });
-    meter.threads("amqp: extract, threads", "registered", || drop(extract(&received)));
-    meter.threads("amqp: extract, threads", "own", || drop(extract_with(&own, &received)));
-    register_nothing();
-}
-
-fn injected(inject: impl FnOnce(&mut FieldTable)) -> FieldTable {
-    let mut table = FieldTable::default();
-    inject(&mut table);
-    table
-}
-
-fn own() -> Propagation {
-    Propagation::builder().propagator(w3c()).build()
+    let one = |message: &_| extract_one(get(message, "traceparent")?);
+    extract_from(meter, "amqp: extract, 1 header", &received(0, &ALL[..1]), one);
+    for count in [10, 21, 101] {
+        let row = format!("amqp: extract, {count} headers");
+        extract_from(meter, &row, &received(count - 1, &ALL[..1]), one);
+    }
+    extract_from(meter, "amqp: extract, tracestate and baggage", &received(0, &ALL), |message| {
+        extract_all(get(message, "traceparent")?, get(message, "tracestate")?, get(message, "baggage")?)
+    });
+    #[cfg(feature = "instrumentation")]
+    if !carrier_measure::is_installed() {
+        instrumented::PROCESS.rows(meter);
+    }
 }
 
 fn text(text: &str) -> AMQPValue {
@@ -74,141 +57,83 @@ fn user_headers(count: usize) -> FieldTable {
     table
 }
 
-fn received(others: usize) -> BasicProperties {
+/// A message with so many other headers, and with these fields.
+fn received(others: usize, fields: &[(&str, &str)]) -> BasicProperties {
     let mut headers = user_headers(others);
-    headers.insert("traceparent".into(), text(PARENT));
+    for (key, value) in fields {
+        headers.insert((*key).into(), text(value));
+    }
     BasicProperties::default().with_headers(headers)
 }
 
-fn inject_into_properties(meter: &mut impl Meter, row: &str, user: FieldTable, has_headers: bool) {
-    let make = || match has_headers {
-        true => BasicProperties::default().with_headers(user.clone()),
-        false => BasicProperties::default(),
-    };
-    let floor = |properties: BasicProperties| {
-        let mut headers = properties.headers().clone().unwrap_or_default();
-        headers.insert("traceparent".into(), text(PARENT));
-        properties.with_headers(headers)
-    };
-    let (cx, own, stock) = (context(), own(), TraceContextPropagator::new());
-    let row = Row::new(meter, row, make, floor);
-    let row = row.and("own", make, |mut properties| {
-        inject_with(&own, &cx, &mut properties);
-        properties
-    });
-    let row = row.and("default", make, |mut properties| {
-        inject(&cx, &mut properties);
-        properties
-    });
-    register(w3c());
-    let row = row.and("registered", make, |mut properties| {
-        inject(&cx, &mut properties);
-        properties
-    });
-    register_nothing();
-    let row = row.and("stock", make, |properties| {
-        let mut headers = properties.headers().clone().unwrap_or_default();
-        stock.inject_context(&cx, &mut Short(&mut headers));
-        properties.with_headers(headers)
-    });
-    row.and("hash map", make, |properties| {
-        let mut headers = properties.headers().clone().unwrap_or_default();
-        let mut map = HashMap::<String, String>::new();
-        stock.inject_context(&cx, &mut map);
-        for (key, value) in map {
-            headers.insert(ShortString::from(key), AMQPValue::LongString(value.into()));
-        }
-        properties.with_headers(headers)
-    });
-}
-
-fn inject_into_table(meter: &mut impl Meter, row: &str, user: FieldTable) {
-    let make = || user.clone();
-    let (cx, own, stock) = (context(), own(), TraceContextPropagator::new());
-    let row = Row::new(meter, row, make, |mut table: FieldTable| {
-        table.insert("traceparent".into(), text(PARENT));
-        table
-    });
-    let row = row.and("own", make, |mut table| {
-        inject_with(&own, &cx, &mut table);
-        table
-    });
-    let row = row.and("default", make, |mut table| {
-        inject(&cx, &mut table);
-        table
-    });
-    register(w3c());
-    let row = row.and("registered", make, |mut table| {
-        inject(&cx, &mut table);
-        table
-    });
-    register_nothing();
-    row.and("stock", make, |mut table| {
-        stock.inject_context(&cx, &mut Short(&mut table));
-        table
-    });
-}
-
-fn inject_state_and_baggage(meter: &mut impl Meter) {
-    let (cx, own) = (full_context(), own());
-    let row = Row::new(meter, "amqp: inject, tracestate and baggage", FieldTable::default, |mut table| {
-        for (key, value) in [("traceparent", PARENT), ("tracestate", STATE), ("baggage", BAGGAGE)] {
-            table.insert(key.into(), text(value));
-        }
-        table
-    });
-    let row = row.and("own", FieldTable::default, |mut table| {
-        inject_with(&own, &cx, &mut table);
-        table
-    });
-    register(w3c());
-    row.and("registered", FieldTable::default, |mut table| {
-        inject(&cx, &mut table);
-        table
-    });
-    register_nothing();
-}
-
-fn extract_from(meter: &mut impl Meter, row: &str, others: usize) {
-    let (message, own, stock) = (received(others), own(), TraceContextPropagator::new());
-    let make = || &message;
-    let row = Row::new(meter, row, make, |message| {
-        let parent = message.headers().as_ref()?.inner().get("traceparent")?;
-        carrier_measure::extract(parent.as_long_string()?.as_bytes())
-    });
-    let row = row.and("own", make, |message| extract_with(&own, message));
-    let row = row.and("default", make, extract);
-    register(w3c());
-    let row = row.and("registered", make, extract);
-    register_nothing();
-    let row = row.and("stock", make, |message| {
-        stock.extract_with_context(&Context::new(), &Short(message.headers().as_ref().unwrap()))
-    });
-    row.and("hash map", make, |message| {
-        let pairs = message.headers().as_ref().unwrap().inner().iter();
-        let map: HashMap<String, String> = pairs
-            .filter_map(|(key, value)| Some((key.to_string(), value.as_long_string()?.to_string())))
-            .collect();
-        stock.extract_with_context(&Context::new(), &map)
-    });
-}
-
-fn extract_state_and_baggage(meter: &mut impl Meter) {
-    let mut headers = FieldTable::default();
-    for (key, value) in [("traceparent", PARENT), ("tracestate", STATE), ("baggage", BAGGAGE)] {
-        headers.insert(key.into(), text(value));
+/// A table has no `remove`, so one with an old field that gets no new value is built anew.
+fn inject_by_hand(cx: &Context, table: &mut FieldTable) {
+    let Some((parent, state, baggage)) = by_hand::format(cx) else { return };
+    let lists = [("tracestate", state), ("baggage", baggage)];
+    if lists.iter().any(|(key, value)| value.is_empty() && table.contains_key(key)) {
+        let is_other = |key: &str| lists.iter().all(|(name, _)| *name != key);
+        let others = table.inner().iter().filter(|(key, _)| is_other(key.as_str()));
+        *table = others.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>().into();
     }
-    let (message, own) = (BasicProperties::default().with_headers(headers), own());
-    let make = || &message;
-    let row = Row::new(meter, "amqp: extract, tracestate and baggage", make, |message| {
-        let headers = message.headers().as_ref()?.inner();
-        let get = |key: &str| Some(headers.get(key)?.as_long_string()?.as_bytes());
-        extract_all(get("traceparent")?, get("tracestate")?, get("baggage")?)
+    table.insert("traceparent".into(), AMQPValue::LongString(parent[..].into()));
+    for (key, value) in lists.into_iter().filter(|(_, value)| !value.is_empty()) {
+        table.insert(key.into(), AMQPValue::LongString(value.into()));
+    }
+}
+
+fn inject_into_properties(meter: &mut impl Meter, row: &str, user: &BasicProperties) {
+    let (cx, stock, make) = (context(), TraceContextPropagator::new(), || user.clone());
+    let headers = |message: &BasicProperties| message.headers().clone().unwrap_or_default();
+    let row = Row::new(meter, row, make, |message| {
+        let mut headers = headers(&message);
+        headers.insert("traceparent".into(), text(ALL[0].1));
+        message.with_headers(headers)
     });
-    let row = row.and("own", make, |message| extract_with(&own, message));
-    register(w3c());
-    row.and("registered", make, extract);
-    register_nothing();
+    let row = row.by_hand(make, |message| {
+        let mut headers = headers(&message);
+        inject_by_hand(&cx, &mut headers);
+        message.with_headers(headers)
+    });
+    let with = |own: &_, message: &mut _| drop(inject_with(own, &cx, message));
+    row.ours_in_place(make, with, |message| drop(inject(&cx, message))).and("stock", make, |message| {
+        let mut headers = headers(&message);
+        stock.inject_context(&cx, &mut Short(&mut headers));
+        message.with_headers(headers)
+    });
+}
+
+fn inject_into_table(
+    meter: &mut impl Meter,
+    row: &str,
+    cx: &Context,
+    user: &FieldTable,
+    floor: impl Fn(&mut FieldTable),
+) {
+    let (stock, make) = (TraceContextPropagator::new(), || user.clone());
+    let with = |own: &_, table: &mut _| drop(inject_with(own, cx, table));
+    Row::new(meter, row, make, in_place(floor))
+        .by_hand(make, in_place(|table| inject_by_hand(cx, table)))
+        .ours_in_place(make, with, |table| drop(inject(cx, table)))
+        .and("stock", make, in_place(|table| stock.inject_context(cx, &mut Short(table))));
+}
+
+fn get<'a>(message: &'a BasicProperties, key: &str) -> Option<&'a [u8]> {
+    Some(message.headers().as_ref()?.inner().get(key)?.as_long_string()?.as_bytes())
+}
+
+fn extract_from(
+    meter: &mut impl Meter,
+    row: &str,
+    message: &BasicProperties,
+    floor: impl Fn(&BasicProperties) -> Option<Context>,
+) {
+    let (stock, make) = (TraceContextPropagator::new(), || message);
+    Row::new(meter, row, make, floor)
+        .by_hand(make, |message| {
+            by_hand::extract(get(message, "traceparent"), get(message, "tracestate"), get(message, "baggage"))
+        })
+        .ours(make, extract_with, extract)
+        .and("stock", make, |message| stock.extract_with_context(&Context::new(), &Short(message)));
 }
 
 /// The adapter of fifteen lines that people write.
@@ -220,12 +145,12 @@ impl Injector for Short<&mut FieldTable> {
     }
 }
 
-impl Extractor for Short<&FieldTable> {
+impl Extractor for Short<&BasicProperties> {
     fn get(&self, key: &str) -> Option<&str> {
-        std::str::from_utf8(self.0.inner().get(key)?.as_long_string()?.as_bytes()).ok()
+        std::str::from_utf8(get(self.0, key)?).ok()
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.inner().keys().map(|key| key.as_str()).collect()
+        self.0.headers().iter().flat_map(|headers| headers.inner().keys()).map(|key| key.as_str()).collect()
     }
 }

@@ -1,53 +1,76 @@
-//! What spans say of a message of lapin's.
+//! What is read from a received message.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use carrier_core::instrumentation::{Arrival, Destination, Details, attribute};
+use carrier_core::instrumentation::{AlreadyCounted, Destination, Details, IncomingMessage, attribute};
+use lapin::BasicProperties;
 use lapin::message::{BasicGetMessage, Delivery};
-use lapin::types::ShortString;
 
 use super::redelivery::integer;
 use super::{Instrumentation, Redelivery, Route};
+use crate::{ExtractFrom, FieldTableReader};
 
-/// What can be processed: a delivery, however it came.
+/// A message that can be processed: lapin's `Delivery` or `BasicGetMessage`, owned, borrowed, or in an `Arc` or `Box`.
 ///
-/// A type of your own that holds a delivery can implement it too.
+/// Implement it for your own type that contains a delivery.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no message that can be processed",
-    note = "`Delivery`, `BasicGetMessage` and references to them are"
+    message = "`{Self}` is not a message that can be processed",
+    note = "`Delivery`, `BasicGetMessage`, and an `Arc`, a `Box` or a reference of them are"
 )]
-pub trait AsDelivery {
-    /// Whether [`Channel::basic_get`](super::Channel::basic_get) has counted it as consumed already.
-    const IS_COUNTED: bool = false;
+pub trait AsMessage {
+    /// Returns lapin's delivery.
+    fn as_message(&self) -> &Delivery;
 
-    /// lapin's delivery.
-    fn as_delivery(&self) -> &Delivery;
+    /// Whether the message was counted as consumed already: see [`AlreadyCounted`].
+    fn is_counted(&self) -> bool {
+        false
+    }
 }
 
-impl AsDelivery for Delivery {
-    fn as_delivery(&self) -> &Delivery {
+impl AsMessage for Delivery {
+    fn as_message(&self) -> &Delivery {
         self
     }
 }
 
-impl AsDelivery for BasicGetMessage {
-    const IS_COUNTED: bool = true;
-
-    fn as_delivery(&self) -> &Delivery {
+impl AsMessage for BasicGetMessage {
+    fn as_message(&self) -> &Delivery {
         &self.delivery
     }
 }
 
-impl<T: AsDelivery + ?Sized> AsDelivery for &T {
-    const IS_COUNTED: bool = T::IS_COUNTED;
+impl<M: AsMessage> AsMessage for AlreadyCounted<M> {
+    fn as_message(&self) -> &Delivery {
+        self.0.as_message()
+    }
 
-    fn as_delivery(&self) -> &Delivery {
-        (**self).as_delivery()
+    fn is_counted(&self) -> bool {
+        true
     }
 }
 
-pub(super) fn route<'a>(delivery: &'a Delivery, queue: &'a str) -> Route<'a> {
-    Route::from(delivery.exchange.as_str(), delivery.routing_key.as_str(), queue)
+/// Implements the trait for a pointer to a message.
+macro_rules! for_pointer {
+    ($($pointer:ty),*) => {$(
+        impl<M: AsMessage + ?Sized> AsMessage for $pointer {
+            fn as_message(&self) -> &Delivery {
+                (**self).as_message()
+            }
+
+            fn is_counted(&self) -> bool {
+                (**self).is_counted()
+            }
+        }
+    )*};
+}
+
+for_pointer!(&M, Arc<M>, Box<M>);
+
+impl<M: AsMessage> ExtractFrom for AlreadyCounted<M> {
+    fn reader(&self) -> FieldTableReader<'_> {
+        self.as_message().reader()
+    }
 }
 
 /// A message that is processed.
@@ -57,63 +80,68 @@ pub(super) struct Incoming<'a, M> {
     pub(super) message: &'a M,
 }
 
-impl<M: AsDelivery> Arrival for Incoming<'_, M> {
+impl<M: AsMessage> IncomingMessage for Incoming<'_, M> {
     fn destination(&self) -> Destination {
-        self.amqp.destination(&route(self.message.as_delivery(), self.queue))
+        self.amqp.destinations.of(&route(self.message.as_message(), self.queue))
     }
 
     fn sent_at(&self) -> Option<SystemTime> {
-        sent_at(self.message.as_delivery())
+        sent_at(self.message.as_message())
     }
 
+    /// Also in the queue that dead-lettered the message. A queue for delays, which has no consumer, does not count.
     fn is_redelivered(&self) -> bool {
-        was_tried(self.message.as_delivery())
+        Redelivery::of(self.message.as_message()).attempts() > 0
     }
 
     fn is_counted(&self) -> bool {
-        M::IS_COUNTED
-    }
-
-    fn is_to_be_settled(&self) -> bool {
-        true
+        self.message.is_counted()
     }
 }
 
-/// What a span says of the one message that it is for.
-pub(super) fn details(span: &mut Details<'_>, delivery: &Delivery) {
-    routing_key(span, &delivery.routing_key);
-    delivery_tag(span, delivery);
-    let properties = &delivery.properties;
-    ids(span, properties.message_id().as_ref(), properties.correlation_id().as_ref());
-    let size = i64::try_from(delivery.data.len()).unwrap_or(i64::MAX);
-    span.set(attribute::MESSAGING_MESSAGE_BODY_SIZE, size);
-    if let Some(redelivery) = Redelivery::told(delivery) {
-        redelivery.details(span);
+pub(super) fn route<'a>(delivery: &'a Delivery, queue: &'a str) -> Route<'a> {
+    Route::from(delivery.exchange.as_str(), delivery.routing_key.as_str(), queue)
+}
+
+/// Sets the attributes of a single message.
+pub(super) fn describe(delivery: &Delivery, span: &mut Details<'_>) {
+    describe_routing_key(delivery.routing_key.as_str(), span);
+    describe_delivery_tag(delivery, span);
+    describe_ids(&delivery.properties, span);
+    describe_body(&delivery.data, span);
+    if let Some(redelivery) = Redelivery::if_any(delivery) {
+        redelivery.describe(span);
     }
 }
 
-pub(super) fn routing_key(span: &mut Details<'_>, routing_key: &ShortString) {
-    if !routing_key.as_str().is_empty() {
-        span.set(attribute::MESSAGING_RABBITMQ_DESTINATION_ROUTING_KEY, routing_key.as_str().to_owned());
+pub(super) fn describe_routing_key(routing_key: &str, span: &mut Details<'_>) {
+    if !routing_key.is_empty() {
+        span.set(attribute::MESSAGING_RABBITMQ_DESTINATION_ROUTING_KEY, routing_key.to_owned());
     }
 }
 
-pub(super) fn delivery_tag(span: &mut Details<'_>, delivery: &Delivery) {
+pub(super) fn describe_delivery_tag(delivery: &Delivery, span: &mut Details<'_>) {
     let tag = i64::try_from(delivery.delivery_tag).unwrap_or(i64::MAX);
     span.set(attribute::MESSAGING_RABBITMQ_MESSAGE_DELIVERY_TAG, tag);
 }
 
-pub(super) fn ids(span: &mut Details<'_>, message: Option<&ShortString>, correlation: Option<&ShortString>) {
-    if let Some(id) = message {
+pub(super) fn describe_ids(properties: &BasicProperties, span: &mut Details<'_>) {
+    if let Some(id) = properties.message_id() {
         span.set(attribute::MESSAGING_MESSAGE_ID, id.as_str().to_owned());
     }
-    if let Some(id) = correlation {
+    if let Some(id) = properties.correlation_id() {
         span.set(attribute::MESSAGING_MESSAGE_CONVERSATION_ID, id.as_str().to_owned());
     }
 }
 
-/// When a message was sent: by the broker's clock in milliseconds (`timestamp_in_ms`, of the message interceptor that adds
-/// it), else by the property `timestamp`, in seconds.
+pub(super) fn describe_body(body: &[u8], span: &mut Details<'_>) {
+    span.set(attribute::MESSAGING_MESSAGE_BODY_SIZE, i64::try_from(body.len()).unwrap_or(i64::MAX));
+}
+
+/// The time at which a message was sent.
+///
+/// Prefers the broker's clock in milliseconds: `timestamp_in_ms`, which a message interceptor adds. Otherwise it is the
+/// property `timestamp`, in seconds.
 fn sent_at(delivery: &Delivery) -> Option<SystemTime> {
     let properties = &delivery.properties;
     let broker = properties.headers().as_ref().and_then(|headers| headers.inner().get("timestamp_in_ms"));
@@ -122,20 +150,13 @@ fn sent_at(delivery: &Delivery) -> Option<SystemTime> {
         Some(milliseconds) => Duration::from_millis(milliseconds),
         None => Duration::from_secs((*properties.timestamp())?),
     };
-    // Zero is what a client writes that has no clock.
+    // A client without a clock writes zero.
     if since.is_zero() { None } else { SystemTime::UNIX_EPOCH.checked_add(since) }
-}
-
-/// Whether a message was given out before, here or in the queue that dead-lettered it. One that comes out of a queue for
-/// delays, where nobody consumes, was not.
-fn was_tried(delivery: &Delivery) -> bool {
-    Redelivery::of(delivery).attempts() > 0
 }
 
 #[cfg(test)]
 mod tests {
     use carrier_core::{Propagation, w3c};
-    use lapin::BasicProperties;
     use lapin::types::{AMQPValue, FieldTable};
     use opentelemetry::trace::TraceContextExt as _;
 

@@ -1,23 +1,31 @@
 #![doc = include_str!("../../INSTRUMENTATION.md")]
 
 pub mod attribute;
-mod channel;
+mod batch;
+mod builder;
 mod confirm;
-mod failure;
+mod destination;
+mod error_type;
+mod generated;
 mod message;
-mod processing;
+mod pending;
+mod process;
+mod producer;
 mod redelivery;
-mod route;
-mod settings;
+mod send;
+mod settle;
+#[cfg(test)]
+mod tests;
 
 pub use carrier_core::instrumentation::{
-    Ambient, Batch, Failure, Handled, Process, Received, Relation, Rule, Settlement,
+    AlreadyCounted, Ambient, Batch, Cancellation, Failure, Handled, Plain, ReceivedMessage, Relation,
+    RelationRule, Settlement,
 };
 
-pub use self::channel::Channel;
+pub use self::builder::{AmqpInstrumentationBuilder, Instrumentation, InvalidUrl};
 pub use self::confirm::PublisherConfirm;
-pub use self::message::AsDelivery;
-pub use self::processing::Processing;
+pub use self::destination::Route;
+pub use self::message::AsMessage;
+pub use self::process::{Process, Processing};
+pub use self::producer::Channel;
 pub use self::redelivery::Redelivery;
-pub use self::route::Route;
-pub use self::settings::{Builder, Instrumentation};

@@ -1,4 +1,4 @@
-//! How often a message was tried before, as far as the broker tells.
+//! The number of earlier attempts to process a message, from what the broker reports.
 
 use carrier_core::instrumentation::Details;
 use lapin::message::Delivery;
@@ -6,7 +6,7 @@ use lapin::types::{AMQPValue, FieldTable};
 
 use super::attribute;
 
-/// How often a message was given out and dead-lettered before, read from what the broker put into it.
+/// How often a message was delivered and dead-lettered before, read from the broker's headers.
 ///
 /// # Examples
 ///
@@ -14,132 +14,130 @@ use super::attribute;
 /// use carrier_amqp::instrumentation::Redelivery;
 /// use carrier_amqp::lapin::message::Delivery;
 ///
-/// /// Whether to try again, or to give up.
-/// fn is_worth_it(delivery: &Delivery) -> bool {
+/// /// Whether to try again.
+/// fn is_retried(delivery: &Delivery) -> bool {
 ///     Redelivery::of(delivery).attempts() < 5
 /// }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Redelivery<'a> {
-    /// The flag of the delivery: it was given out before.
+    /// The flag of the delivery: the message was delivered before.
     pub redelivered: bool,
-    /// `x-delivery-count`, by quorum queues: how often a delivery failed.
+    /// `x-delivery-count` of a quorum queue: the number of failed deliveries.
     pub delivery_count: Option<u64>,
-    /// `x-acquired-count`, by quorum queues: how often it was handed to a consumer.
+    /// `x-acquired-count` of a quorum queue: how often a consumer got the message.
     pub acquired_count: Option<u64>,
-    /// How often it was dead-lettered, over all queues and reasons; 0 where it never was.
+    /// How often the message was dead-lettered: the sum over all queues and reasons.
     pub deaths: u64,
-    /// How many of these were failed attempts, `rejected` and `delivery_limit`: what expires in a retry queue was not
-    /// tried there.
+    /// How many of these were failed attempts, `rejected` and `delivery_limit`. A message that expires in a retry queue was
+    /// not processed there.
     pub rejections: u64,
-    /// The queue that dead-lettered it first.
+    /// How often a queue's delivery limit dead-lettered the message. How many attempts there were is only known if
+    /// `delivery_count` says so: RabbitMQ 4.0 removes it from the dead-lettered message.
+    pub delivery_limits: u64,
+    /// The queue that dead-lettered the message first.
     pub first_death_queue: Option<&'a str>,
-    /// Why it was dead-lettered first: `rejected`, `expired`, `maxlen`, `delivery_limit`.
+    /// The reason of the first dead-lettering: `rejected`, `expired`, `maxlen`, `delivery_limit`.
     pub first_death_reason: Option<&'a str>,
 }
 
 impl<'a> Redelivery<'a> {
-    /// What a delivery tells; whatever is of another type than the broker gives it counts as absent.
+    /// Reads a delivery. A value that does not have the type that the broker uses counts as absent.
     pub fn of(delivery: &'a Delivery) -> Self {
         Self { redelivered: delivery.redelivered, ..counted(delivery).map(Self::counts).unwrap_or_default() }
     }
 
-    /// The same of a message that was given out before or may have been; nothing of most.
-    pub(super) fn told(delivery: &'a Delivery) -> Option<Self> {
+    /// Like `of`, but returns `None` for a first delivery without reading each header.
+    pub(super) fn if_any(delivery: &'a Delivery) -> Option<Self> {
         (delivery.redelivered || counted(delivery).is_some()).then(|| Self::of(delivery))
     }
 
     fn counts(headers: &'a FieldTable) -> Self {
-        let deaths = Deaths::of(headers);
+        let deaths = match headers.inner().get("x-death") {
+            Some(AMQPValue::FieldArray(entries)) => entries.as_slice(),
+            _ => &[],
+        };
+        let mut found = Self::default();
+        for death in deaths.iter().take(MAX_ENTRIES) {
+            if let AMQPValue::FieldTable(death) = death {
+                found.add(death);
+            }
+        }
         Self {
-            redelivered: false,
             delivery_count: count(headers, "x-delivery-count"),
             acquired_count: count(headers, "x-acquired-count"),
-            deaths: deaths.count,
-            rejections: deaths.rejections,
-            first_death_queue: text(headers, "x-first-death-queue").or(deaths.first_queue),
-            first_death_reason: text(headers, "x-first-death-reason").or(deaths.first_reason),
+            first_death_queue: text(headers, "x-first-death-queue").or(found.first_death_queue),
+            first_death_reason: text(headers, "x-first-death-reason").or(found.first_death_reason),
+            ..found
         }
     }
 
-    /// How often it was tried before, at least: how often deliveries failed, or how often it was rejected into another
-    /// queue, and one where all that is known is that it was given out before.
+    /// Adds an entry of `x-death`. There is one for each queue and reason, the most recent first.
+    fn add(&mut self, death: &'a FieldTable) {
+        let (count, reason) = (count(death, "count").unwrap_or(0), text(death, "reason"));
+        self.deaths = self.deaths.saturating_add(count);
+        if matches!(reason, Some("rejected" | "delivery_limit")) {
+            self.rejections = self.rejections.saturating_add(count);
+        }
+        if reason == Some("delivery_limit") {
+            self.delivery_limits = self.delivery_limits.saturating_add(count);
+        }
+        (self.first_death_queue, self.first_death_reason) = (text(death, "queue"), reason);
+    }
+
+    /// The minimum number of earlier attempts: failed deliveries, or rejections into another queue. It is 1 if the broker
+    /// only reports that the message was delivered before.
     ///
-    /// The larger of the two and not their sum: a quorum queue counts a rejection as a failed delivery, and its count
-    /// goes with a message that is dead-lettered.
+    /// The larger of the two numbers, not their sum. A quorum queue counts a rejection as a failed delivery, and a
+    /// dead-lettered message keeps this count. After a delivery limit the number may be much too small: see
+    /// [`delivery_limits`](Self::delivery_limits).
     pub fn attempts(&self) -> u64 {
         let known = self.delivery_count.unwrap_or(0).max(self.rejections);
         known.max(u64::from(self.redelivered))
     }
 
-    pub(super) fn details(&self, details: &mut Details<'_>) {
-        let integer = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    /// Whether a delivery limit was reached, and no count tells how many attempts that were.
+    fn is_attempts_unknown(&self) -> bool {
+        self.delivery_limits > 0 && self.delivery_count.unwrap_or(0) <= self.rejections
+    }
+
+    pub(super) fn describe(&self, details: &mut Details<'_>) {
         if self.redelivered {
             details.set(attribute::REDELIVERED, true);
         }
-        if self.attempts() > 0 {
-            details.set(attribute::ATTEMPTS, integer(self.attempts()));
+        let attempts = Some(self.attempts()).filter(|attempts| *attempts > 0 && !self.is_attempts_unknown());
+        for (name, count) in [
+            (attribute::ATTEMPTS, attempts),
+            (attribute::DELIVERY_COUNT, self.delivery_count),
+            (attribute::ACQUIRED_COUNT, self.acquired_count),
+            (attribute::DEATH_COUNT, Some(self.deaths).filter(|deaths| *deaths > 0)),
+        ] {
+            if let Some(count) = count {
+                details.set(name, i64::try_from(count).unwrap_or(i64::MAX));
+            }
         }
-        if let Some(count) = self.delivery_count {
-            details.set(attribute::DELIVERY_COUNT, integer(count));
-        }
-        if let Some(count) = self.acquired_count {
-            details.set(attribute::ACQUIRED_COUNT, integer(count));
-        }
-        if self.deaths > 0 {
-            details.set(attribute::DEATH_COUNT, integer(self.deaths));
-        }
-        if let Some(queue) = self.first_death_queue {
-            details.set(attribute::DEATH_FIRST_QUEUE, queue.to_owned());
-        }
-        if let Some(reason) = self.first_death_reason {
-            details.set(attribute::DEATH_FIRST_REASON, reason.to_owned());
+        for (name, text) in [
+            (attribute::DEATH_FIRST_QUEUE, self.first_death_queue),
+            (attribute::DEATH_FIRST_REASON, self.first_death_reason),
+        ] {
+            if let Some(text) = text {
+                details.set(name, text.to_owned());
+            }
         }
     }
 }
 
-/// The headers, where one of the broker's counts may be among them: the table is sorted, and they come behind what most
-/// messages have.
+/// The headers, if they may contain one of the broker's counts: the table is sorted, and the counts sort after the keys that
+/// most messages have.
 fn counted(delivery: &Delivery) -> Option<&FieldTable> {
     let headers = delivery.properties.headers().as_ref()?;
     let (last, _) = headers.inner().last_key_value()?;
     (last.as_str() >= "x-acquired-count").then_some(headers)
 }
 
-/// What the array `x-death` says: an entry for each queue and reason, the most recent first.
-#[derive(Default)]
-struct Deaths<'a> {
-    count: u64,
-    rejections: u64,
-    first_queue: Option<&'a str>,
-    first_reason: Option<&'a str>,
-}
-
-/// A queue and a reason make an entry, so nobody honest has more.
+/// There is one entry for each queue and reason, so a broker writes far fewer.
 const MAX_ENTRIES: usize = 128;
-
-impl<'a> Deaths<'a> {
-    fn of(headers: &'a FieldTable) -> Self {
-        let Some(AMQPValue::FieldArray(entries)) = headers.inner().get("x-death") else {
-            return Self::default();
-        };
-        let tables = entries.as_slice().iter().take(MAX_ENTRIES).filter_map(|entry| match entry {
-            AMQPValue::FieldTable(table) => Some(table),
-            _ => None,
-        });
-        tables.fold(Self::default(), |deaths, table| {
-            let (count, reason) = (count(table, "count").unwrap_or(0), text(table, "reason"));
-            let rejections = if matches!(reason, Some("rejected" | "delivery_limit")) { count } else { 0 };
-            Self {
-                count: deaths.count.saturating_add(count),
-                rejections: deaths.rejections.saturating_add(rejections),
-                first_queue: text(table, "queue"),
-                first_reason: reason,
-            }
-        })
-    }
-}
 
 fn count(table: &FieldTable, key: &str) -> Option<u64> {
     integer(table.inner().get(key)?).and_then(|count| u64::try_from(count).ok())
@@ -160,7 +158,7 @@ pub(super) fn integer(value: &AMQPValue) -> Option<i64> {
     })
 }
 
-/// Names of the broker's are short strings, so what is longer is not its own.
+/// The broker's names are short strings, so it did not write a longer text.
 const MAX_TEXT: usize = 255;
 
 fn text<'a>(table: &'a FieldTable, key: &str) -> Option<&'a str> {
@@ -214,7 +212,7 @@ mod tests {
         let user = || ("content", text("17"));
         let told = |redelivered, header| {
             let delivery = delivery(redelivered, [user(), header]);
-            Redelivery::told(&delivery).map(|told| (told.redelivered, told.attempts(), told.acquired_count))
+            Redelivery::if_any(&delivery).map(|told| (told.redelivered, told.attempts(), told.acquired_count))
         };
         assert_eq!(told(false, user()), None);
         assert_eq!(told(true, user()), Some((true, 1, None)));
@@ -237,6 +235,26 @@ mod tests {
     }
 
     #[test]
+    fn after_a_delivery_limit_the_number_of_attempts_is_known_from_the_count_only() {
+        let limited = |delivery_count: Option<i64>| {
+            let mut entries = FieldArray::default();
+            entries.push(death("work", "delivery_limit", 1));
+            let count = delivery_count.map(|count| ("x-delivery-count", AMQPValue::LongLongInt(count)));
+            let delivery =
+                delivery(false, [("x-death", AMQPValue::FieldArray(entries))].into_iter().chain(count));
+            let found = Redelivery::of(&delivery);
+            assert_eq!(found.delivery_limits, 1);
+            (found.attempts(), found.is_attempts_unknown())
+        };
+        assert_eq!(limited(None), (1, true));
+        assert_eq!(limited(Some(3)), (3, false));
+        let mut entries = FieldArray::default();
+        entries.push(death("work", "rejected", 2));
+        let delivery = delivery(false, [("x-death", AMQPValue::FieldArray(entries))]);
+        assert!(!Redelivery::of(&delivery).is_attempts_unknown());
+    }
+
+    #[test]
     fn what_expires_in_a_retry_queue_is_no_attempt() {
         let retried = |delivery_count: Option<i64>| {
             let mut entries = FieldArray::default();
@@ -247,7 +265,7 @@ mod tests {
             Redelivery::of(&delivery(true, [deaths].into_iter().chain(count))).attempts()
         };
         assert_eq!(retried(None), 2);
-        // As RabbitMQ 4 has it behind quorum queues: the rejections again, and what was requeued on the way.
+        // RabbitMQ 4 does so after quorum queues: it counts the rejections again, and what was requeued in between.
         assert_eq!((retried(Some(2)), retried(Some(3))), (2, 3));
     }
 

@@ -1,163 +1,104 @@
 //! Level 2: a span around what level 1 does, against the same span by hand.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use carrier_core::instrumentation::{Destination, Incoming, Instrumentation, attribute};
-use carrier_core::{FieldValue, Fields, Propagation, TextMapCarrier, TextMapReader};
-use carrier_measure::{Meter, PARENT, Row, UNSAMPLED, context, recorded, span, unsampled};
+use carrier_core::instrumentation::{Destination, Incoming, Instrumentation};
+use carrier_measure::{Meter, Process, Row, UNSAMPLED, context, own, recorded, span, unsampled};
 use opentelemetry::trace::{SpanKind, TraceContextExt as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue, StringValue};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
-use super::own;
+type Headers = Vec<(String, String)>;
+
+const PROCESS: Process<(Topic, Headers), Instrumentation> = Process {
+    area: "core",
+    message: |parent| (topic(), vec![("traceparent".to_owned(), parent.to_owned())]),
+    extract: |own, (_, headers)| own.extract(headers),
+    by_hand: |tracer, parent, (topic, _), _| {
+        let name = format!("process {}", topic.0);
+        let attributes = attributes("process", topic);
+        span(tracer, parent, SpanKind::Consumer, name, attributes)
+    },
+    instrumentation,
+    process: |ours, (topic, headers)| {
+        drop(ours.process(Incoming::new(destination(topic)), headers, |_| {}));
+    },
+};
 
 pub fn all(meter: &mut impl Meter) {
-    let _caller = context().attach();
-    send(meter, "core: send, not recorded", unsampled(), true);
-    send(meter, "core: send, recorded, without level 1", recorded(), false);
-    send(meter, "core: send, recorded", recorded(), true);
-    process(meter, "core: process, not recorded", unsampled(), true);
-    process(meter, "core: process, recorded, without level 1", recorded(), false);
-    process(meter, "core: process, recorded", recorded(), true);
+    let caller = context().attach();
+    send(meter, "core: send, not recorded", &unsampled());
+    send(meter, "core: send, recorded", &recorded());
+    drop(caller);
+    PROCESS.rows(meter);
     skipped(meter);
 }
 
-/// The instrumentation, its propagation, and the same provider's tracer for the floor.
-fn instrumented(
-    provider: SdkTracerProvider,
-    skip_unsampled: bool,
-) -> (Instrumentation, Propagation, SdkTracer) {
+/// One span of ours and one by hand for each of the rows: a test compares them.
+pub fn pairs(provider: &SdkTracerProvider) {
+    send_by_hand(&provider.tracer("by hand"), &topic()).span().end();
+    send_ours(&instrumentation(provider, false), &topic(), Headers::new());
+    PROCESS.pair(provider);
+}
+
+fn instrumentation(provider: &SdkTracerProvider, skip_unsampled: bool) -> Instrumentation {
     let builder = Instrumentation::builder("queue").tracer_provider(provider.clone()).propagation(own());
-    let builder = builder.server("broker", Some(5672)).metrics(false).skip_unsampled(skip_unsampled);
-    (builder.build(), own(), provider.tracer("by hand"))
+    builder.server("broker", Some(5672)).metrics(false).skip_unsampled(skip_unsampled).build()
 }
 
-/// Headers that cost as little as headers can.
-#[derive(Default)]
-struct Headers(Vec<(Cow<'static, str>, String)>);
+/// The names that are the same for every message, in the form that costs least: of the topic, and of the server.
+type Topic = (Arc<str>, Arc<str>);
 
-impl TextMapReader for Headers {
-    fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(key, _)| &**key)
-    }
-
-    fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
-        self.0.iter().filter(move |(name, _)| *name == key).map(|(_, value)| value.into())
-    }
+fn topic() -> Topic {
+    ("orders".into(), "broker".into())
 }
 
-impl TextMapCarrier for Headers {
-    fn replace(&mut self, fields: &mut Fields<'_>) {
-        self.0.retain(|(name, _)| !fields.replaces(name));
-        self.0.extend(fields.take_entries().map(|(key, value)| (Cow::Owned(key.into_owned()), value)));
-    }
+fn destination((topic, _): &Topic) -> Destination {
+    Destination::new(StringValue::from(Arc::clone(topic)))
 }
 
-fn received(parent: &str) -> Headers {
-    Headers(vec![("traceparent".into(), parent.to_owned())])
+fn attributes(operation: &'static str, (topic, server): &Topic) -> Vec<KeyValue> {
+    vec![
+        KeyValue::new("messaging.system", "queue"),
+        KeyValue::new("server.address", Arc::clone(server)),
+        KeyValue::new("server.port", 5672),
+        KeyValue::new("messaging.operation.name", operation),
+        KeyValue::new("messaging.operation.type", operation),
+        KeyValue::new("messaging.destination.name", Arc::clone(topic)),
+    ]
 }
 
-/// What is the same for every message, as somebody has it who minds the cost.
-struct Names {
-    topic: Arc<str>,
-    server: Arc<str>,
+fn send_by_hand(tracer: &SdkTracer, topic: &Topic) -> Context {
+    let (name, attributes) = (format!("send {}", topic.0), attributes("send", topic));
+    span(tracer, &Context::current(), SpanKind::Producer, name, attributes)
 }
 
-impl Names {
-    fn new() -> Self {
-        Self { topic: "orders".into(), server: "broker".into() }
-    }
-
-    fn destination(&self) -> Destination {
-        Destination::new(StringValue::from(Arc::clone(&self.topic)))
-    }
-
-    fn attributes(&self, operation: &'static str) -> Vec<KeyValue> {
-        vec![
-            KeyValue::new(attribute::MESSAGING_SYSTEM, "queue"),
-            KeyValue::new(attribute::SERVER_ADDRESS, Arc::clone(&self.server)),
-            KeyValue::new(attribute::SERVER_PORT, 5672),
-            KeyValue::new(attribute::MESSAGING_OPERATION_NAME, operation),
-            KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, operation),
-            KeyValue::new(attribute::MESSAGING_DESTINATION_NAME, Arc::clone(&self.topic)),
-        ]
-    }
+fn send_ours(ours: &Instrumentation, topic: &Topic, mut headers: Headers) -> Headers {
+    ours.send(|| destination(topic), &mut headers, |_| {}).ended(Ok(()));
+    headers
 }
 
-fn send(meter: &mut impl Meter, row: &str, provider: SdkTracerProvider, is_propagated: bool) {
-    let (ours, level_1, tracer) = instrumented(provider, false);
-    let names = Names::new();
-    let row = Row::new(meter, row, Headers::default, |mut headers: Headers| {
-        let (name, attributes) = (format!("send {}", names.topic), names.attributes("send"));
-        let cx = span(&tracer, &Context::current(), SpanKind::Producer, name, attributes, None);
-        if is_propagated {
-            level_1.inject(&cx, &mut headers);
-        }
+fn send(meter: &mut impl Meter, row: &str, provider: &SdkTracerProvider) {
+    let (ours, level_1, topic) = (instrumentation(provider, false), own(), topic());
+    let tracer = provider.tracer("by hand");
+    let row = Row::new(meter, row, Headers::new, |mut headers: Headers| {
+        let cx = send_by_hand(&tracer, &topic);
+        level_1.inject(&cx, &mut headers);
         cx.span().end();
         drop(cx);
         headers
     });
-    row.and("own", Headers::default, |mut headers| {
-        ours.send(names.destination(), &mut headers, |_| {}).succeeded();
-        headers
-    });
+    row.and("own", Headers::new, |headers| send_ours(&ours, &topic, headers));
 }
 
-fn process(meter: &mut impl Meter, row: &str, provider: SdkTracerProvider, is_propagated: bool) {
-    // The span around is there for those who send; a consumer that runs in one gets a link more.
-    let _nobody = Context::new().attach();
-    let (ours, level_1, tracer) = instrumented(provider, false);
-    let (names, message, sender) = (Names::new(), received(PARENT), context());
-    let make = || &message;
-    let row = Row::new(meter, row, make, |message: &Headers| {
-        let parent = if is_propagated { level_1.extract(message) } else { sender.clone() };
-        let (name, attributes) = (format!("process {}", names.topic), names.attributes("process"));
-        let sender = parent.span().span_context().clone();
-        let cx = span(&tracer, &parent, SpanKind::Consumer, name, attributes, Some(sender));
-        cx.span().end();
-    });
-    row.and("own", make, |message| {
-        drop(ours.process(Incoming::new(names.destination()), message, |_| {}));
-    });
-}
-
-/// Below a parent that nobody sampled there is nothing left but level 1.
+/// Level 1 alone is left below a parent that was not sampled.
 fn skipped(meter: &mut impl Meter) {
-    let (ours, level_1, _) = instrumented(unsampled(), true);
-    let (names, message) = (Names::new(), received(UNSAMPLED));
-    let caller = level_1.extract(&message).attach();
-    let row = Row::new(meter, "core: send, skipped", Headers::default, |mut headers: Headers| {
+    let (ours, level_1) = (instrumentation(&unsampled(), true), own());
+    let (topic, parent) = (PROCESS.message)(UNSAMPLED);
+    let _caller = level_1.extract(&parent).attach();
+    let row = Row::new(meter, "core: send, skipped", Headers::new, |mut headers: Headers| {
         level_1.inject(&Context::current(), &mut headers);
         headers
     });
-    row.and("own", Headers::default, |mut headers| {
-        ours.send(names.destination(), &mut headers, |_| {}).succeeded();
-        headers
-    });
-    drop(caller);
-    let _nobody = Context::new().attach();
-    let make = || &message;
-    let row = Row::new(meter, "core: process, skipped", make, |message: &Headers| {
-        drop(level_1.extract(message));
-    });
-    row.and("own", make, |message| {
-        drop(ours.process(Incoming::new(names.destination()), message, |_| {}));
-    });
-}
-
-/// One span of ours and one by hand for each of the rows: that they are the same is a test's to say.
-pub fn pairs(provider: &SdkTracerProvider) {
-    let _nobody = Context::new().attach();
-    let builder = Instrumentation::builder("queue").tracer_provider(provider.clone()).propagation(own());
-    let ours = builder.server("broker", Some(5672)).metrics(false).build();
-    let (tracer, names, message) = (provider.tracer("by hand"), Names::new(), received(PARENT));
-    let root = Context::new();
-    let send = format!("send {}", names.topic);
-    span(&tracer, &root, SpanKind::Producer, send, names.attributes("send"), None).span().end();
-    ours.send(names.destination(), &mut Headers::default(), |_| {}).succeeded();
-    let parent = own().extract(&message);
-    let (name, sender) = (format!("process {}", names.topic), parent.span().span_context().clone());
-    span(&tracer, &parent, SpanKind::Consumer, name, names.attributes("process"), Some(sender)).span().end();
-    drop(ours.process(Incoming::new(names.destination()), &message, |_| {}));
+    row.and("own", Headers::new, |headers| send_ours(&ours, &topic, headers));
 }

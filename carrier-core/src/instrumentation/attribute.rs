@@ -1,6 +1,6 @@
-//! Names of attributes and metrics: those of the messaging semantic conventions, and the few that have no convention.
+//! Names of attributes and metrics: those of the messaging semantic conventions, and our own.
 //!
-//! Ours begin with `carrier.`; everything else is OpenTelemetry's (semantic conventions 1.44).
+//! Our own begin with `carrier.`; all others are OpenTelemetry's (semantic conventions 1.44).
 
 pub use opentelemetry_semantic_conventions::attribute::{
     ERROR_TYPE, MESSAGING_BATCH_MESSAGE_COUNT, MESSAGING_CLIENT_ID, MESSAGING_CONSUMER_GROUP_NAME,
@@ -16,14 +16,17 @@ pub use opentelemetry_semantic_conventions::metric::{
     MESSAGING_PROCESS_DURATION,
 };
 
-/// How a message was settled: see [`Settlement::as_str`](super::Settlement::as_str). A string.
+/// How a message was settled: [`Settlement::as_str`](super::Settlement::as_str). A string.
 pub const SETTLEMENT: &str = "carrier.settlement";
 
-/// How long a message was in the queue, in seconds: a double on a process span, a histogram as a metric.
+/// The time in the queue, in seconds: a double on a process span, a histogram as a metric.
 pub const QUEUE_DURATION: &str = "carrier.queue.duration";
 
-/// A counter of messages that were received before they were sent, as two clocks saw it.
+/// A counter of messages whose timestamp is later than their reception, because two clocks differ.
 pub const QUEUE_CLOCK_SKEW: &str = "carrier.queue.clock_skew";
 
-/// How many messages of a batch have no link, since there were too many. An integer.
+/// How many messages of a batch have no link because there were too many. An integer.
 pub const BATCH_UNLINKED: &str = "carrier.batch.unlinked_message_count";
+
+/// The message has none of our headers, because they did not fit. A boolean.
+pub const CONTEXT_LEFT_OUT: &str = "carrier.context.left_out";

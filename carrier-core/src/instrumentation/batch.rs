@@ -1,81 +1,91 @@
-//! A batch that is processed: one span, and a link to each message's sender.
+//! A batch that is processed: one span, with a link to each message's sender.
 
 use std::time::SystemTime;
 
-use opentelemetry::trace::Link;
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::Context;
+use opentelemetry::trace::SpanKind;
 
-use super::age::Age;
-use super::incoming::valid_span;
-use super::live::{Live, Operation};
-use super::relation::Chosen;
-use super::tracer::gather;
-use super::{Ambient, Arrival, Details, Handled, Instrumentation, Process, Received, attribute};
+use super::attribute;
+use super::builder::Instrumentation;
+use super::handled::Handled;
+use super::links::Links;
+use super::message::IncomingMessage;
+use super::metrics::QueueTime;
+use super::operation::{Destination, Operation, OperationType};
+use super::outcome::Failure;
+use super::process::Process;
+use super::relation::{Choice, Current, Sender};
+use super::span::{Details, OperationSpan};
 use crate::TextMapReader;
 
 impl Instrumentation {
-    /// Starts the span of a batch that is processed: a trace of its own with a link to each message's sender.
+    /// Starts the span of a batch that is processed: a new trace, with a link to each message's sender.
     ///
-    /// `common` is what all messages share; of `messages` each has its headers, what is known of it alone, and the
-    /// attributes of its link. Attributes of the batch are asked from `details` where the span is recorded.
-    pub fn process_batch<R, A, D>(
+    /// `common` is what all messages share. Each of `messages` has its headers, its own data, and the attributes of its
+    /// link. `details` sets the attributes of the batch, and is called only if the span is recorded.
+    pub fn process_batch<R, M, D>(
         &self,
-        common: super::Destination,
-        messages: impl IntoIterator<Item = (R, A, D)>,
+        common: Destination,
+        messages: impl IntoIterator<Item = (R, M, D)>,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Batch
     where
         R: TextMapReader,
-        A: Arrival,
+        M: IncomingMessage,
         D: FnOnce(&mut Details<'_>),
     {
-        let ambient = Context::current();
-        if ambient.is_telemetry_suppressed() {
-            let contexts = messages.into_iter().map(|(reader, ..)| self.propagation.extract(&reader));
-            let contexts = contexts.map(|cx| cx.with_telemetry_suppressed()).collect();
-            let context = Context::new().with_telemetry_suppressed();
-            return Batch { contexts, process: Process::of_a_batch(context, None) };
+        let mut around = None;
+        let parent = match Current::read(self.ambient) {
+            Current::Suppressed => {
+                let contexts = messages.into_iter().map(|(reader, ..)| self.propagation.extract(&reader));
+                let contexts = contexts.map(|cx| cx.with_telemetry_suppressed()).collect();
+                let context = Context::new().with_telemetry_suppressed();
+                return Batch { contexts, process: Process::new(context, None, None, self.cancellation) };
+            }
+            Current::Parent(current) => current,
+            Current::Ignored => Context::new(),
+            Current::Linked(current) => {
+                around = Some(current);
+                Context::new()
+            }
+        };
+        let mut links = Links::below(&parent, self.telemetry.link_parent);
+        let mut left_out = 0;
+        // The first link, so that a large batch does not leave it out.
+        if let Some(around) = around.filter(|_| self.max_links > 0) {
+            links.add(around);
         }
-        let began = self.shared.begin();
-        let is_rule = self.relation.is_rule();
-        let mut links = Links { links: Vec::new(), most: self.shared.max_links, left_out: 0 };
+        let start = self.telemetry.start_time();
+        let is_used = start.is_some() || self.relation.is_rule();
+        let now = || start.map_or_else(SystemTime::now, |start| start.at);
         let messages = messages.into_iter();
         let mut contexts = Vec::with_capacity(messages.size_hint().0);
-        let mut ages = Vec::with_capacity(messages.size_hint().0);
+        let mut queue_times = Vec::with_capacity(messages.size_hint().0);
         let mut counted = 0;
-        let around = valid_span(&ambient);
-        let parent = match self.shared.ambient {
-            Ambient::Parent if around.is_some() => ambient.clone(),
-            _ => Context::new(),
-        };
-        // First, so that a large batch does not leave it out.
-        if self.shared.ambient == Ambient::Link && links.most > 0 {
-            links.links.extend(around.map(Link::with_context));
-        }
         for (reader, message, details) in messages {
-            let sent_at = if began.is_some() || is_rule { message.sent_at() } else { None };
-            let age = Age::of(sent_at, || began.map_or_else(SystemTime::now, |began| began.at));
-            let (sent, unused) = self.read(&reader);
-            let redelivered = is_rule && message.is_redelivered();
-            let received = Received { redelivered, age: age.waited() };
-            if self.relation.of(&received) != Chosen::Nothing {
-                let sender = valid_span(&sent).or_else(|| unused.first().cloned());
-                if let Some(sender) = sender {
-                    links.add(sender, || gather(details));
+            let queue_time = QueueTime::of(if is_used { message.sent_at() } else { None }, now);
+            let sender = Sender::read(&self.propagation, &reader);
+            if self.relation.of(&message, queue_time, &sender, &reader) != Choice::Ignore {
+                match sender.span() {
+                    Some(span) if links.len() < self.max_links => {
+                        links.add_with(span, || Details::collect(details));
+                    }
+                    Some(_) => left_out += 1,
+                    None => {}
                 }
             }
-            contexts.push(sent);
-            ages.push(age);
+            contexts.push(sender.context);
+            queue_times.push(queue_time);
             counted += u64::from(!message.is_counted());
         }
-        let (messages, left_out) = (contexts.len(), links.left_out);
-        let (context, live) = Live::start(
-            &self.shared,
-            Operation::process(),
+        let messages = contexts.len();
+        let (context, span) = OperationSpan::start(
+            &self.telemetry,
+            Operation::new(OperationType::Process, SpanKind::Consumer),
             || common,
-            began,
+            start,
             &parent,
-            || links.links,
+            |_, of_span| *of_span = links,
             |span| {
                 span.set(attribute::MESSAGING_BATCH_MESSAGE_COUNT, as_i64(messages));
                 if left_out > 0 {
@@ -84,27 +94,10 @@ impl Instrumentation {
                 details(span);
             },
         );
-        if let Some(live) = &live {
-            live.consumed(counted, &ages);
+        if let Some(span) = &span {
+            span.consumed(counted, &queue_times);
         }
-        Batch { contexts, process: Process::of_a_batch(context, live) }
-    }
-}
-
-/// Links up to a limit, and how many were too many.
-struct Links {
-    links: Vec<Link>,
-    most: usize,
-    left_out: usize,
-}
-
-impl Links {
-    fn add(&mut self, to: opentelemetry::trace::SpanContext, attributes: impl FnOnce() -> Vec<KeyValue>) {
-        if self.links.len() < self.most {
-            self.links.push(Link::new(to, attributes(), 0));
-        } else {
-            self.left_out += 1;
-        }
+        Batch { contexts, process: Process::new(context, span, None, self.cancellation) }
     }
 }
 
@@ -112,8 +105,9 @@ fn as_i64(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// A batch that is processed: owns its span, and ends it exactly once.
+/// A batch that is processed. It owns the span, and ends it exactly once.
 #[derive(Debug)]
+#[must_use = "the span ends when this is dropped; keep it until the batch is handled"]
 pub struct Batch {
     contexts: Vec<Context>,
     process: Process,
@@ -122,25 +116,26 @@ pub struct Batch {
 impl Batch {
     /// The context that each message brought, in order: its sender's span and its baggage.
     pub fn contexts(&self) -> &[Context] {
+        self.process.set_used();
         &self.contexts
     }
 
-    /// The context of the handler, in which the batch's span is the current one. It has no message's baggage.
+    /// The context of the handler: it contains the batch's span, and no message's baggage.
     pub fn context(&self) -> &Context {
         self.process.context()
     }
 
     /// Runs the handler of the whole batch: see [`Process::run`].
-    pub async fn run<F>(&self, handler: F) -> F::Output
+    pub async fn run<F, K>(&self, handler: F) -> F::Output
     where
         F: Future,
-        F::Output: Handled,
+        F::Output: Handled<K>,
     {
         self.process.run(handler).await
     }
 
-    /// The handler failed: see [`Process::fail`].
-    pub fn fail(&self, failure: super::Failure) {
+    /// Reports a failure of the handler: see [`Process::fail`].
+    pub fn fail(&self, failure: Failure) {
         self.process.fail(failure);
     }
 }

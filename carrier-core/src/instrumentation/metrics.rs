@@ -1,20 +1,64 @@
-//! The instruments: the four of the conventions, and two for the time in the queue.
+//! The instruments: four of the conventions, and two for the time in the queue.
 
-use opentelemetry::KeyValue;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
 use opentelemetry::metrics::{Counter, Histogram, Meter};
+use opentelemetry::{KeyValue, StringValue};
 
 use super::attribute;
+use super::operation::{Client, Destination, Operation, OperationType};
+use super::outcome::Failure;
 
 /// Seconds, as the messaging metrics advise.
 const OPERATION_BUCKETS: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-/// Seconds: a queue may hold a message for days.
+/// Seconds: a message may stay in a queue for days.
 const QUEUE_BUCKETS: [f64; 14] =
     [0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
 
+/// The start of an operation, on both clocks: the wall clock for the span, the monotonic one for the duration.
+#[derive(Debug, Clone, Copy)]
+pub struct StartTime {
+    pub(super) at: SystemTime,
+    clock: Instant,
+}
+
+impl StartTime {
+    /// Now.
+    pub fn now() -> Self {
+        Self { at: SystemTime::now(), clock: Instant::now() }
+    }
+}
+
+/// The time between a message's timestamp and its reception.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum QueueTime {
+    /// The message has no timestamp.
+    Unknown,
+    Waited(Duration),
+    /// The timestamp is later than the reception: two clocks differ.
+    ClockSkew,
+}
+
+impl QueueTime {
+    /// Reads the clock only if there is a timestamp.
+    pub(super) fn of(sent_at: Option<SystemTime>, now: impl FnOnce() -> SystemTime) -> Self {
+        match sent_at.map(|sent_at| now().duration_since(sent_at)) {
+            None => Self::Unknown,
+            Some(Ok(waited)) => Self::Waited(waited),
+            Some(Err(_)) => Self::ClockSkew,
+        }
+    }
+
+    pub(super) fn waited(self) -> Option<Duration> {
+        if let Self::Waited(waited) = self { Some(waited) } else { None }
+    }
+}
+
 #[derive(Debug)]
-pub(super) struct Instruments {
+pub(super) struct Metrics {
     operation_duration: Histogram<f64>,
     process_duration: Histogram<f64>,
     sent: Counter<u64>,
@@ -23,14 +67,7 @@ pub(super) struct Instruments {
     clock_skew: Counter<u64>,
 }
 
-/// A histogram that durations of operations go to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Duration {
-    Operation,
-    Process,
-}
-
-impl Instruments {
+impl Metrics {
     pub(super) fn new(meter: &Meter) -> Self {
         let histogram = |name, description, buckets: &[f64]| {
             let builder = meter.f64_histogram(name).with_unit("s").with_description(description);
@@ -69,30 +106,84 @@ impl Instruments {
             ),
         }
     }
+}
 
-    pub(super) fn took(&self, which: Duration, seconds: f64, attributes: &[KeyValue]) {
-        match which {
-            Duration::Operation => self.operation_duration.record(seconds, attributes),
-            Duration::Process => self.process_duration.record(seconds, attributes),
+/// The metrics of one operation.
+#[derive(Debug)]
+pub(super) struct Measurement {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) client: Arc<Client>,
+    pub(super) operation: Operation,
+    pub(super) destination: Destination,
+    pub(super) start: StartTime,
+}
+
+impl Measurement {
+    pub(super) fn partition(&mut self, id: StringValue) {
+        self.destination = std::mem::take(&mut self.destination).partition(id);
+    }
+
+    /// Counts messages as consumed, and records how long each was in the queue.
+    pub(super) fn consumed(&self, messages: u64, queue_times: &[QueueTime]) {
+        if messages == 0 && queue_times.iter().all(|time| *time == QueueTime::Unknown) {
+            return;
         }
-    }
-
-    pub(super) fn sent(&self, attributes: &[KeyValue]) {
-        self.sent.add(1, attributes);
-    }
-
-    pub(super) fn consumed(&self, messages: u64, attributes: &[KeyValue]) {
-        self.consumed.add(messages, attributes);
-    }
-
-    /// Where clocks differ nothing is clamped: it would look like a quick queue.
-    pub(super) fn waited(&self, waited: super::age::Age, attributes: &[KeyValue]) {
-        match waited {
-            super::age::Age::Unknown => {}
-            super::age::Age::Waited(duration) => {
-                self.queue_duration.record(duration.as_secs_f64(), attributes)
+        let attributes = self.attributes(None);
+        let (without_type, without_operation) = (&attributes[1..], &attributes[2..]);
+        if messages > 0 {
+            self.metrics.consumed.add(messages, without_type);
+        }
+        for time in queue_times {
+            match time {
+                QueueTime::Unknown => {}
+                QueueTime::Waited(waited) => {
+                    self.metrics.queue_duration.record(waited.as_secs_f64(), without_operation);
+                }
+                // A duration of zero would look like a fast queue.
+                QueueTime::ClockSkew => self.metrics.clock_skew.add(1, without_operation),
             }
-            super::age::Age::FromTheFuture => self.clock_skew.add(1, attributes),
         }
+    }
+
+    /// Records the duration until `ended` or now, and returns the time at which the operation ended.
+    pub(super) fn end(self, failure: Option<&Failure>, ended: Option<Instant>) -> SystemTime {
+        let took = ended.unwrap_or_else(Instant::now).saturating_duration_since(self.start.clock);
+        let attributes = self.attributes(failure);
+        let without_type = &attributes[1..];
+        match self.operation.kind {
+            OperationType::Process => self.metrics.process_duration.record(took.as_secs_f64(), without_type),
+            _ => self.metrics.operation_duration.record(took.as_secs_f64(), &attributes),
+        }
+        if self.operation.kind == OperationType::Send {
+            self.metrics.sent.add(1, without_type);
+        }
+        self.start.at + took
+    }
+
+    /// The operation's type first and its name second, because some metrics have neither.
+    fn attributes(&self, failure: Option<&Failure>) -> Vec<KeyValue> {
+        let Operation { name, kind, .. } = &self.operation;
+        let mut attributes = Vec::with_capacity(10);
+        attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, kind.as_str()));
+        attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_NAME, name.clone()));
+        self.client.attributes(*kind, &mut attributes);
+        self.destination.metric_attributes(&mut attributes);
+        attributes.extend(failure.map(Failure::attribute));
+        attributes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_time_is_known_if_the_clocks_agree() {
+        let (now, second) = (SystemTime::now(), Duration::from_secs(1));
+        assert_eq!(QueueTime::of(None, || now), QueueTime::Unknown);
+        assert_eq!(QueueTime::of(Some(now - second), || now), QueueTime::Waited(second));
+        assert_eq!(QueueTime::of(Some(now + second), || now), QueueTime::ClockSkew);
+        assert_eq!(QueueTime::of(Some(now), || now).waited(), Some(Duration::ZERO));
+        assert_eq!(QueueTime::ClockSkew.waited(), None);
     }
 }

@@ -1,42 +1,44 @@
 //! Spans and metrics for messages, after OpenTelemetry's messaging semantic conventions 1.44.
 //!
-//! The adapters' instrumentations are made of this; [`Instrumentation`] shows how a queue of one's own is. It knows no
-//! broker and no client. Its part that is common to all:
+//! The instrumentations of the adapters are built on this module, and so can one for your own queue: see
+//! [`Instrumentation`]. It knows no broker and no client.
 //!
-//! - A span that is started is ended exactly once, by the value that owns it: [`Sending`], [`Process`], [`Batch`],
-//!   [`Settling`].
-//! - A sampler is asked with the name, the links, and the attributes that the conventions give it. All else is asked for
-//!   where the span is recorded.
+//! - The value that owns a span ends it exactly once: [`Sending`], [`Process`], [`Batch`], [`Settling`].
+//! - A sampler sees the name, the links, and the attributes that the conventions give it. All other attributes are built only
+//!   for a recorded span.
 //! - Metrics are recorded whatever a sampler decides, with few values per attribute.
-//! - Without an SDK the sender's context goes on.
+//! - Without an SDK, the sender's context is passed on.
 //!
-//! The messaging conventions are not stable. What is emitted has its own section in the changelog.
+//! The messaging conventions are not stable. A change of what is emitted has its own section in the changelog.
 
-mod age;
 pub mod attribute;
 mod batch;
-mod choices;
-mod destination;
-mod incoming;
-mod live;
+mod builder;
+mod client;
+#[cfg(feature = "tracing")]
+mod event;
+mod handled;
+mod links;
+mod message;
 mod metrics;
+mod operation;
 mod outcome;
 mod process;
 mod receive;
 mod relation;
-mod sending;
-mod settings;
+mod send;
 mod settle;
-mod tracer;
+mod span;
 
 pub use self::batch::Batch;
-pub use self::destination::Destination;
-pub use self::incoming::{Arrival, Incoming};
-pub use self::live::Beginning;
-pub use self::outcome::{Failure, Handled, Settlement};
+pub use self::builder::{Instrumentation, InstrumentationBuilder};
+pub use self::handled::{Handled, Plain};
+pub use self::message::{AlreadyCounted, Incoming, IncomingMessage, ReceivedMessage};
+pub use self::metrics::StartTime;
+pub use self::operation::Destination;
+pub use self::outcome::{Cancellation, Failure, Settlement};
 pub use self::process::Process;
-pub use self::relation::{Ambient, Received, Relation, Rule};
-pub use self::sending::Sending;
-pub use self::settings::{Builder, Instrumentation};
+pub use self::relation::{Ambient, Relation, RelationRule};
+pub use self::send::Sending;
 pub use self::settle::Settling;
-pub use self::tracer::Details;
+pub use self::span::Details;

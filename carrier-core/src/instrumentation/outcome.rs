@@ -1,9 +1,15 @@
 //! How an operation ended.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::error::Error;
+use std::fmt::{self, Write as _};
+use std::iter::successors;
 
-/// Why an operation failed: `error.type` on its span and metrics, and the description of the span's status.
+use opentelemetry::KeyValue;
+
+use super::attribute;
+
+/// Why an operation failed: `error.type` of its span and metrics, and the description of the span's status.
 ///
 /// # Examples
 ///
@@ -20,16 +26,41 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure of a type, of which there are few, with a description that may say more.
+    /// A failure. Use few different types; the description may be more specific.
     pub fn new(error_type: impl Into<Cow<'static, str>>, description: impl Into<Cow<'static, str>>) -> Self {
         Self { error_type: error_type.into(), description: description.into() }
     }
 
-    /// The failure that an error of a handler is: its Rust type, and its text.
+    /// The failure for an error: its Rust type, its text, and that of its causes.
     ///
-    /// An error that hides another (`anyhow::Error`, a boxed `dyn Error`) is of its own type here.
-    pub fn of<E: fmt::Display>(error: &E) -> Self {
-        Self::new(std::any::type_name::<E>(), error.to_string())
+    /// The type of a boxed error (`Box<dyn Error>`, `anyhow::Error`) is not known: `error.type` is then `_OTHER`. The
+    /// description has at most 1,024 bytes. A cause whose text it contains already is left out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::error::Error;
+    /// use carrier_core::instrumentation::Failure;
+    ///
+    /// let error = "x".parse::<u8>().unwrap_err();
+    /// assert_eq!(Failure::of(&error).error_type(), "core::num::error::ParseIntError");
+    ///
+    /// let boxed: Box<dyn Error + Send + Sync> = error.into();
+    /// assert_eq!(Failure::of(&*boxed).error_type(), "_OTHER");
+    /// assert_eq!(Failure::of(&*boxed).description(), "invalid digit found in string");
+    /// ```
+    pub fn of<E: Error + ?Sized>(error: &E) -> Self {
+        let name = std::any::type_name::<E>();
+        // Also of an error that is in a box in an `Arc`.
+        let is_known = !name.contains("dyn core::error::Error");
+        Self::new(if is_known { name } else { OTHER }, description(error))
+    }
+
+    /// The failure for an error that is text of the type `E`.
+    pub(super) fn of_text<E>(text: &str) -> Self {
+        let mut description = Bounded::default();
+        description.push(text);
+        Self::new(std::any::type_name::<E>(), description.finish())
     }
 
     /// `error.type`.
@@ -42,33 +73,97 @@ impl Failure {
         &self.description
     }
 
-    pub(super) fn into_parts(self) -> (Cow<'static, str>, Cow<'static, str>) {
-        (self.error_type, self.description)
+    pub(super) fn attribute(&self) -> KeyValue {
+        KeyValue::new(attribute::ERROR_TYPE, self.error_type.clone())
+    }
+
+    pub(super) fn into_description(self) -> Cow<'static, str> {
+        self.description
     }
 }
 
-/// What a handler gives back, and whether it is a failure.
-///
-/// Implemented for `()` and for `Result` with an error that can be displayed. Implement it for a type of your own that
-/// can say that it failed, or end the future with one of these.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say whether the message was handled",
-    note = "end the future with `()` or a `Result` whose error implements `Display`, or implement `Handled`"
-)]
-pub trait Handled {
-    /// Why the message was not handled; `None` where it was.
-    fn failure(&self) -> Option<Failure>;
+/// The conventions' fallback for an error without a type.
+const OTHER: &str = "_OTHER";
+
+/// The maximum length of a description that is made from an error, in bytes.
+const MAX_DESCRIPTION: usize = 1_024;
+
+/// The maximum number of causes: a chain may be endless.
+const MAX_CAUSES: usize = 32;
+
+/// An error's text and its causes': "storing the invoice: disk on fire".
+fn description<E: Error + ?Sized>(error: &E) -> String {
+    let mut all = Bounded::default();
+    let _ = write!(all, "{error}");
+    let causes = successors(error.source(), |cause| (*cause).source()).take(MAX_CAUSES);
+    for cause in causes {
+        let mut text = Bounded::default();
+        let _ = write!(text, "{cause}");
+        // Many errors contain the text of their cause.
+        if !all.text.contains(&text.text) {
+            all.push(if all.text.is_empty() { "" } else { ": " });
+            all.push(&text.text);
+            all.is_cut |= text.is_cut;
+        }
+    }
+    all.finish()
 }
 
-impl Handled for () {
-    fn failure(&self) -> Option<Failure> {
-        None
+/// Text up to the maximum length.
+#[derive(Default)]
+struct Bounded {
+    text: String,
+    is_cut: bool,
+}
+
+impl Bounded {
+    fn push(&mut self, text: &str) {
+        let room = if self.is_cut { 0 } else { MAX_DESCRIPTION - self.text.len() };
+        self.is_cut |= text.len() > room;
+        self.text.push_str(up_to(text, room));
+    }
+
+    fn finish(mut self) -> String {
+        const MARK: &str = "…";
+        if self.is_cut {
+            self.text.truncate(up_to(&self.text, MAX_DESCRIPTION - MARK.len()).len());
+            self.text.push_str(MARK);
+        }
+        self.text
     }
 }
 
-impl<T, E: fmt::Display> Handled for Result<T, E> {
-    fn failure(&self) -> Option<Failure> {
-        self.as_ref().err().map(Failure::of)
+impl fmt::Write for Bounded {
+    /// Never fails: an implementation of `Display` may panic then.
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text);
+        Ok(())
+    }
+}
+
+/// The longest beginning of a text that has at most so many bytes.
+fn up_to(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or(0)]
+}
+
+/// What it means that a handler was dropped before it was over: at a shutdown, by a timeout, by a `select!`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Cancellation {
+    /// A failure: `error.type` is `cancelled`. The message was not handled, and the broker will deliver it again.
+    #[default]
+    Error,
+    /// No failure: the status is unset. For a program whose orderly shutdown drops handlers, and whose alerts count errors.
+    Unset,
+}
+
+impl Cancellation {
+    pub(super) fn failure(self) -> Option<Failure> {
+        match self {
+            Self::Error => Some(Failure::new("cancelled", "the handler was dropped before it was over")),
+            Self::Unset => None,
+        }
     }
 }
 
@@ -82,32 +177,32 @@ pub enum Settlement {
     Nacked,
     /// Rejected.
     Rejected,
-    /// Not by us, and so not known how.
-    Elsewhere,
-    /// Not at all: the broker gives it out again, or never wanted to know.
+    /// Settled by the client's own means. How is not known.
+    Settled,
+    /// Not settled: the broker delivers it again, or expects no settlement.
     Unsettled,
-    /// It cannot be any more: the channel is closed, and the broker gives it out again.
+    /// The channel was closed first: the broker delivers the message again.
     ChannelClosed,
 }
 
 impl Settlement {
-    /// The value of the attribute `carrier.settlement`: `acked`, `nacked`, `rejected`, `settled_elsewhere`, `not_settled`,
+    /// The value of the attribute `carrier.settlement`: `acked`, `nacked`, `rejected`, `settled`, `not_settled`,
     /// `channel_closed`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Acked => "acked",
             Self::Nacked => "nacked",
             Self::Rejected => "rejected",
-            Self::Elsewhere => "settled_elsewhere",
+            Self::Settled => "settled",
             Self::Unsettled => "not_settled",
             Self::ChannelClosed => "channel_closed",
         }
     }
 
-    /// The failure that it is where nothing else failed; `None` for what is none.
+    /// The failure to report if the handler reported none.
     pub(super) fn failure(self) -> Option<Failure> {
         let description = match self {
-            Self::Acked | Self::Elsewhere | Self::Unsettled => return None,
+            Self::Acked | Self::Settled | Self::Unsettled => return None,
             Self::Nacked => "the message was negatively acknowledged",
             Self::Rejected => "the message was rejected",
             Self::ChannelClosed => "the channel was closed before the message was settled",
@@ -121,19 +216,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handler_fails_with_the_type_and_text_of_its_error() {
-        let failed: Result<(), std::num::ParseIntError> = "x".parse::<i32>().map(drop);
-        let failure = failed.failure().unwrap();
-        assert_eq!(failure.error_type(), "core::num::error::ParseIntError");
-        assert_eq!(failure.description(), "invalid digit found in string");
-        assert_eq!(Ok::<_, String>(7).failure(), None);
-        assert_eq!(().failure(), None);
-    }
-
-    #[test]
-    fn only_what_went_wrong_is_a_failure() {
+    fn only_a_refused_message_and_a_closed_channel_are_failures() {
         use Settlement::*;
-        let failures = [Acked, Elsewhere, Unsettled, Nacked, Rejected, ChannelClosed]
+        let failures = [Acked, Settled, Unsettled, Nacked, Rejected, ChannelClosed]
             .map(|settlement| settlement.failure().map(|failure| failure.error_type().to_owned()));
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(failures, [None, None, None, some("nacked"), some("rejected"), some("channel_closed")]);

@@ -1,135 +1,187 @@
-//! The consumer's side: a span for a message that is processed, which ends exactly once.
+//! A message that is processed: one span, which ends exactly once.
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+#[cfg(feature = "tracing")]
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use opentelemetry::Context;
+use opentelemetry::trace::{SpanKind, TraceContextExt as _};
+use opentelemetry::{Context, StringValue};
 
-use super::age::Age;
-use super::incoming::{Around, Place};
-use super::live::{Live, Operation};
-use super::settle::Settles;
-use super::{Arrival, Details, Failure, Handled, Instrumentation, Received, Settlement, Settling, attribute};
+use super::attribute;
+use super::builder::Instrumentation;
+#[cfg(feature = "tracing")]
+use super::event;
+use super::handled::Handled;
+use super::links::Links;
+use super::message::IncomingMessage;
+use super::metrics::QueueTime;
+use super::operation::{Destination, Operation, OperationType};
+use super::outcome::{Cancellation, Failure, Settlement};
+use super::relation::{Choice, Current, Placement, Sender};
+use super::settle::{Settlements, Settling};
+use super::span::{Details, OperationSpan};
 use crate::TextMapReader;
 
 impl Instrumentation {
     /// Starts the span of one message that is processed.
     ///
-    /// Where it belongs is said by [`Relation`](super::Relation) and [`Ambient`](super::Ambient). `details` is asked for
-    /// more attributes where the span is recorded. Where telemetry is suppressed nothing is started, and stays suppressed
-    /// in the handler.
+    /// [`Relation`](super::Relation) and [`Ambient`](super::Ambient) decide about its parent and its links. `details` is
+    /// called only if the span is recorded. If telemetry is suppressed, no span is started, and it stays suppressed in the
+    /// handler.
+    ///
+    /// Without a tracer provider no span is started. The handler then gets the sender's context, also with
+    /// [`Relation::Link`](super::Relation::Link).
     pub fn process<R: TextMapReader>(
         &self,
-        message: impl Arrival,
+        message: impl IncomingMessage,
         reader: &R,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Process {
-        let around = self.around();
-        if matches!(around, Around::Suppressed) {
+        let current = Current::read(self.ambient);
+        if matches!(current, Current::Suppressed) {
             let context = self.propagation.extract(reader).with_telemetry_suppressed();
-            return Process::new(context, None, false, None);
+            return Process::new(context, None, None, self.cancellation);
         }
-        let (began, is_rule) = (self.shared.begin(), self.relation.is_rule());
-        let now = || began.map_or_else(SystemTime::now, |began| began.at);
-        // Where neither a metric nor a rule wants it, the span may.
-        let age = if began.is_some() || is_rule { Age::of(message.sent_at(), now) } else { Age::Unknown };
-        let received = Received { redelivered: is_rule && message.is_redelivered(), age: age.waited() };
-        let Place { parent, links, settles } = self.place(reader, around, received);
-        let waited = |details: &mut Details<'_>| {
-            let age = if age == Age::Unknown { Age::of(message.sent_at(), now) } else { age };
-            if let Some(waited) = age.waited() {
-                details.set(attribute::QUEUE_DURATION, waited.as_secs_f64());
-            }
-        };
-        let (context, live) = Live::start(
-            &self.shared,
-            Operation::process(),
+        let start = self.telemetry.start_time();
+        let queue_time =
+            || QueueTime::of(message.sent_at(), || start.map_or_else(SystemTime::now, |start| start.at));
+        // The span computes it below if neither the metrics nor a rule did.
+        let is_used = start.is_some() || self.relation.is_rule();
+        let known_queue_time = if is_used { queue_time() } else { QueueTime::Unknown };
+        let sender = Sender::read(&self.propagation, reader);
+        let relation = self.relation.of(&message, known_queue_time, &sender, reader);
+        let settlements = self.settle_spans.then(|| {
+            let sender = if relation == Choice::Ignore { None } else { sender.span() };
+            Box::new(Settlements { telemetry: self.telemetry.clone(), sender })
+        });
+        // For a handler without a process span.
+        let sent = (relation == Choice::Link).then(|| sender.context.clone());
+        let is_skipped = |parent: &Context| self.telemetry.is_skipped(parent);
+        let Placement { parent, linked } =
+            Placement::new(sender, relation, current, self.telemetry.link_parent, is_skipped);
+        let (context, span) = OperationSpan::start(
+            &self.telemetry,
+            Operation::new(OperationType::Process, SpanKind::Consumer),
             || message.destination(),
-            began,
+            start,
             &parent,
-            || links,
+            |_, links| linked.into_iter().for_each(|span| links.add(span)),
             |span| {
-                waited(span);
+                let queue_time = if is_used { known_queue_time } else { queue_time() };
+                if let Some(waited) = queue_time.waited() {
+                    span.set(attribute::QUEUE_DURATION, waited.as_secs_f64());
+                }
                 details(span);
             },
         );
-        if let Some(live) = &live {
-            live.consumed(u64::from(!message.is_counted()), &[age]);
+        if let Some(span) = &span {
+            span.consumed(u64::from(!message.is_counted()), &[known_queue_time]);
         }
-        Process::new(context, live, message.is_to_be_settled(), settles)
+        let context = match sent {
+            // Without a tracer provider no span has the link: the sender's trace would be lost.
+            Some(sent) if !context.span().span_context().is_valid() => sent,
+            _ => context,
+        };
+        Process::new(context, span, settlements, self.cancellation)
     }
 }
 
-/// A message, or a batch, that is processed: owns its span, and ends it exactly once.
+/// A message, or a batch, that is processed. It owns the span, and ends it exactly once.
 ///
-/// The span ends
+/// The span ends when the future given to [`run`](Self::run) is over, or when this is dropped. After
+/// [`until_settled`](Self::until_settled) it ends when the future is over and the message is settled.
 ///
-/// - when the future given to [`run`](Self::run) is over and, where the message is one to be settled, it is settled;
-/// - or when this is dropped.
+/// The span fails if the future returned an error ([`Handled`]), panicked or was cancelled ([`Cancellation`]), or if the
+/// message was refused ([`Settlement`]). This guard never settles a message itself.
 ///
-/// It fails with the error that the future returned, or since it panicked or was cancelled, or since the message was not
-/// acknowledged; see [`Settlement`]. It never settles a message itself.
+/// Without [`run`](Self::run) and [`context`](Self::context), the handler's spans are not in this message's trace. With the
+/// feature `tracing`, an event of level debug, target `carrier`, reports that.
 #[derive(Debug)]
+#[must_use = "the span ends when this is dropped; keep it until the message is handled"]
 pub struct Process {
     context: Context,
-    /// Whether somebody was told of it when it began.
+    cancellation: Cancellation,
+    /// Whether the handler got the context.
+    #[cfg(feature = "tracing")]
+    is_used: AtomicBool,
     is_observed: bool,
-    is_settled: bool,
+    needs_settlement: bool,
     state: Mutex<State>,
-    settles: Option<Box<Settles>>,
+    settlements: Option<Box<Settlements>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    live: Option<Live>,
+    span: Option<OperationSpan>,
     /// How many futures run in it.
     running: usize,
-    /// A settlement before that is not the end: a handler may acknowledge first and work then.
+    /// The span does not end with a settlement before this: a handler may acknowledge first and work afterwards.
     has_run: bool,
     failure: Option<Failure>,
     settlement: Option<Settlement>,
 }
 
 impl Process {
-    fn new(context: Context, live: Option<Live>, is_settled: bool, settles: Option<Box<Settles>>) -> Self {
-        let is_observed = live.is_some();
-        let state = Mutex::new(State { live, ..State::default() });
-        Self { context, is_observed, is_settled, state, settles }
+    pub(super) fn new(
+        context: Context,
+        span: Option<OperationSpan>,
+        settlements: Option<Box<Settlements>>,
+        cancellation: Cancellation,
+    ) -> Self {
+        Self {
+            context,
+            cancellation,
+            #[cfg(feature = "tracing")]
+            is_used: AtomicBool::new(false),
+            is_observed: span.is_some(),
+            needs_settlement: false,
+            state: Mutex::new(State { span, ..State::default() }),
+            settlements,
+        }
     }
 
-    /// One that is not to be settled.
-    pub(super) fn of_a_batch(context: Context, live: Option<Live>) -> Self {
-        Self::new(context, live, false, None)
+    /// The message is to be settled: the span waits for [`settle`](Self::settle), and reports if there is no settlement.
+    pub fn until_settled(mut self) -> Self {
+        self.needs_settlement = true;
+        self
     }
 
-    /// The context of the handler: the process span is its current one, and the message's baggage is in it.
+    /// The context of the handler: it contains the process span and the message's baggage.
+    ///
+    /// For a handler that is not a future: `let _guard = process.context().clone().attach();`.
     pub fn context(&self) -> &Context {
+        self.set_used();
         &self.context
     }
 
-    /// Runs a handler: the process span is current at every poll, on whatever thread, and nothing is attached in between.
+    /// The handler got a context: no event reports that it got none.
+    pub(super) fn set_used(&self) {
+        #[cfg(feature = "tracing")]
+        self.is_used.store(true, Ordering::Relaxed);
+    }
+
+    /// Runs a handler. The process span is current at every poll, on any thread, and only then.
     ///
-    /// Not covered: a task that the handler spawns, and `spawn_blocking` (give them the context:
-    /// `tokio::spawn(work.with_context(Context::current()))`), and the `Drop` of what the handler holds when it is
-    /// cancelled. A future that is dropped before it is over is recorded as cancelled, one that panics as panicked.
-    pub async fn run<F>(&self, handler: F) -> F::Output
+    /// A task that the handler spawns and `spawn_blocking` start without the context. Pass it to them:
+    /// `tokio::spawn(work.with_context(Context::current()))`. The `Drop` of what a cancelled handler holds runs without it
+    /// as well. A future that is dropped early is recorded as cancelled, one that panics as panicked.
+    pub async fn run<F, K>(&self, handler: F) -> F::Output
     where
         F: Future,
-        F::Output: Handled,
+        F::Output: Handled<K>,
     {
-        let mut run = Run { process: self, is_polled: false, failure: Some(cancelled()) };
+        let mut run = Run { process: self, is_polled: false, failure: self.cancellation.failure() };
+        self.set_used();
         self.state().running += 1;
         let mut handler = pin!(handler);
-        let (output, failure) = poll_fn(|task| {
+        let (failure, output) = poll_fn(|task| {
             run.is_polled = true;
             let current = self.context.clone().attach();
-            // What an error says of itself is the handler's code as well.
-            let polled = handler.as_mut().poll(task).map(|output| {
-                let failure = output.failure();
-                (output, failure)
-            });
+            // The error's `Display` is the user's code too, and runs in the handler's context.
+            let polled = handler.as_mut().poll(task).map(|output| (output.failure(), output));
             drop(current);
             run.is_polled = false;
             polled
@@ -139,28 +191,27 @@ impl Process {
         output
     }
 
-    /// The handler failed: for one that is not a future given to [`run`](Self::run). The first failure counts.
+    /// Reports a failure of a handler that is not a future given to [`run`](Self::run). The first failure counts.
     pub fn fail(&self, failure: Failure) {
         self.state().failure.get_or_insert(failure);
     }
 
-    /// The message was settled. The first settlement counts.
+    /// Reports how the message was settled. The first settlement counts.
     ///
-    /// Ends the span where [`run`](Self::run) is over; otherwise the end of `run` does so, or the drop where nothing runs.
+    /// Ends the span if [`run`](Self::run) is over. Otherwise the end of `run`, or the drop, ends it.
     pub fn settle(&self, settlement: Settlement) {
         self.change(|state| {
             state.settlement.get_or_insert(settlement);
         });
     }
 
-    /// As [`settle`](Self::settle), by the owner when it goes: asked only where nothing has said before how the message was
-    /// settled.
-    pub fn settle_at_last(&mut self, settlement: impl FnOnce() -> Settlement) {
+    /// Like [`settle`](Self::settle), for the owner's `Drop`. `settlement` is called only if none was reported before.
+    pub fn settle_on_drop(&mut self, settlement: impl FnOnce() -> Settlement) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.settlement.get_or_insert_with(settlement);
     }
 
-    /// Whether anybody is told how it ends: the span is recorded, or there are metrics.
+    /// Whether the outcome is recorded: on the span, or on metrics.
     pub fn is_observed(&self) -> bool {
         self.is_observed
     }
@@ -170,63 +221,77 @@ impl Process {
         self.state().settlement.is_some()
     }
 
-    /// Starts the span of a settlement, where those are wanted: `operation` is the system's name of it, as `ack`.
+    /// Starts the span of a settlement, if [`settle_spans`](super::InstrumentationBuilder::settle_spans) is on.
     ///
-    /// It is a child of the process span, and links to the sender's.
+    /// The parent is the process span; the sender's span is linked. `operation` is the messaging system's name of the
+    /// operation, for example `ack`.
     pub fn settling(
         &self,
-        operation: &'static str,
-        destination: impl FnOnce() -> super::Destination,
+        operation: impl Into<StringValue>,
+        destination: impl FnOnce() -> Destination,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Settling {
-        match &self.settles {
-            Some(settles) => settles.start(operation, destination, &self.context, details),
-            None => Settling::NONE,
-        }
+        let Some(settlements) = &self.settlements else { return Settling(None) };
+        let Settlements { telemetry, sender } = &**settlements;
+        let links =
+            |_: &Destination, links: &mut Links| sender.iter().for_each(|span| links.add(span.clone()));
+        Settling::start(telemetry, operation, destination, &self.context, links, details)
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state, and ends the span if that was the last thing it waited for.
+    /// Changes the state, and ends the span if nothing else is awaited.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         change(&mut state);
-        let is_over = state.running == 0 && state.has_run && (state.settlement.is_some() || !self.is_settled);
-        // Whatever a span processor does, it does not do it under our lock.
-        let ended = is_over.then(|| state.take(self.is_settled)).flatten();
+        let is_settled = state.settlement.is_some() || !self.needs_settlement;
+        let is_over = state.running == 0 && state.has_run && is_settled;
+        let ended = if is_over { state.take(self.needs_settlement) } else { None };
+        // Span processors must not run under our lock.
         drop(state);
-        end(&self.context, ended);
+        self.end(ended);
     }
+
+    fn end(&self, ended: Option<Ended>) {
+        let Some(Ended { span, failure, settlement }) = ended else { return };
+        if let Some(settlement) = settlement {
+            span.details(&self.context, |span| span.set(attribute::SETTLEMENT, settlement.as_str()));
+        }
+        span.end(&self.context, failure, None);
+    }
+}
+
+/// A span that is about to end, with its outcome.
+struct Ended {
+    span: OperationSpan,
+    failure: Option<Failure>,
+    settlement: Option<Settlement>,
 }
 
 impl State {
-    fn take(&mut self, is_settled: bool) -> Option<(Live, Option<Failure>, Option<Settlement>)> {
-        let live = self.live.take()?;
-        let settlement = self.settlement.or(is_settled.then_some(Settlement::Unsettled));
+    fn take(&mut self, needs_settlement: bool) -> Option<Ended> {
+        let span = self.span.take()?;
+        let settlement = self.settlement.or(needs_settlement.then_some(Settlement::Unsettled));
         let failure = self.failure.take().or_else(|| settlement.and_then(Settlement::failure));
-        Some((live, failure, settlement))
+        Some(Ended { span, failure, settlement })
     }
-}
-
-fn end(context: &Context, ended: Option<(Live, Option<Failure>, Option<Settlement>)>) {
-    let Some((live, failure, settlement)) = ended else { return };
-    if let Some(settlement) = settlement {
-        live.details(context, |span| span.set(attribute::SETTLEMENT, settlement.as_str()));
-    }
-    live.end(context, failure);
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let is_settled = self.is_settled;
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        end(&self.context, state.take(is_settled));
+        let needs_settlement = self.needs_settlement;
+        let ended = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).take(needs_settlement);
+        self.end(ended);
+        #[cfg(feature = "tracing")]
+        if !*self.is_used.get_mut() && !self.context.is_telemetry_suppressed() {
+            event::unused_context();
+        }
     }
 }
 
-/// One run of a handler, however it ends.
+/// One run of a handler. Its drop reports how the run ended.
 struct Run<'a> {
     process: &'a Process,
     is_polled: bool,
@@ -235,22 +300,15 @@ struct Run<'a> {
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
-        // Dropped while it is polled: it unwinds.
-        let failure = if self.is_polled { Some(panicked()) } else { self.failure.take() };
+        // A drop during a poll is a panic.
+        let failure = match self.is_polled {
+            true => Some(Failure::new("panic", "the handler panicked")),
+            false => self.failure.take(),
+        };
         self.process.change(|state| {
             state.running -= 1;
             state.has_run = true;
-            if let Some(failure) = failure {
-                state.failure.get_or_insert(failure);
-            }
+            state.failure = state.failure.take().or(failure);
         });
     }
-}
-
-fn cancelled() -> Failure {
-    Failure::new("cancelled", "the handler was dropped before it was over")
-}
-
-fn panicked() -> Failure {
-    Failure::new("panic", "the handler panicked")
 }

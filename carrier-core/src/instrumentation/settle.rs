@@ -1,121 +1,104 @@
-//! Spans of settlements, where those are wanted.
+//! Spans of settlements, which are off by default.
 
 use std::sync::Arc;
 
-use opentelemetry::Context;
-use opentelemetry::trace::{Link, SpanContext};
+use opentelemetry::trace::{SpanContext, SpanKind};
+use opentelemetry::{Context, StringValue};
 
-use super::live::{Live, Operation};
-use super::settings::Shared;
-use super::{Destination, Details, Failure, Instrumentation};
+use super::builder::Instrumentation;
+use super::links::Links;
+use super::operation::{Destination, Operation, OperationType};
+use super::outcome::Failure;
+use super::span::{Details, OperationSpan, Telemetry};
 use crate::TextMapReader;
 
 impl Instrumentation {
-    /// Starts the span of a settlement that is not that of one process span, where those are wanted: a commit.
+    /// Starts the span of a settlement that belongs to no single process span: a commit. Does nothing unless
+    /// [`settle_spans`](super::InstrumentationBuilder::settle_spans) is on.
     ///
-    /// It is a child of the current span. `operation` is the system's name of it.
+    /// The parent is the current span. `operation` is the messaging system's name of the operation.
     pub fn settle(
         &self,
-        operation: &'static str,
+        operation: impl Into<StringValue>,
         destination: impl FnOnce() -> Destination,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Settling {
-        self.settle_linked(operation, destination, Vec::new, details)
+        self.settle_linked(operation, destination, |_, _| {}, details)
     }
 
-    /// As [`settle`](Self::settle), with a link to the sender of the message that is settled.
+    /// Like [`settle`](Self::settle), with a link to the sender of the message that is settled.
     pub fn settle_message<R: TextMapReader>(
         &self,
-        operation: &'static str,
+        operation: impl Into<StringValue>,
         destination: impl FnOnce() -> Destination,
         message: &R,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Settling {
-        self.settle_linked(operation, destination, || self.link_to_sender(message), details)
+        let links = |destination: &Destination, links: &mut Links| {
+            self.link_to_sender(message, destination, links);
+        };
+        self.settle_linked(operation, destination, links, details)
     }
 
     fn settle_linked(
         &self,
-        operation: &'static str,
+        operation: impl Into<StringValue>,
         destination: impl FnOnce() -> Destination,
-        links: impl FnOnce() -> Vec<Link>,
+        links: impl FnOnce(&Destination, &mut Links),
         details: impl FnOnce(&mut Details<'_>),
     ) -> Settling {
         let current = Context::current();
-        match self.shared.settle_spans && !current.is_telemetry_suppressed() {
-            true => Settling::start(&self.shared, operation, destination, &current, links, details),
-            false => Settling::NONE,
+        match self.settle_spans && !current.is_telemetry_suppressed() {
+            true => Settling::start(&self.telemetry, operation, destination, &current, links, details),
+            false => Settling(None),
         }
     }
 }
 
-/// What the spans of one message's settlements are made of; there where those are wanted.
-pub(super) struct Settles {
-    shared: Arc<Shared>,
-    creation: Option<SpanContext>,
-}
-
-impl std::fmt::Debug for Settles {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settles").field("creation", &self.creation).finish_non_exhaustive()
-    }
-}
-
-impl Settles {
-    /// Of a message that was sent by this span, where that is known.
-    pub(super) fn of(shared: &Arc<Shared>, creation: Option<SpanContext>) -> Self {
-        Self { shared: Arc::clone(shared), creation }
-    }
-
-    pub(super) fn start(
-        &self,
-        operation: &'static str,
-        destination: impl FnOnce() -> Destination,
-        process: &Context,
-        details: impl FnOnce(&mut Details<'_>),
-    ) -> Settling {
-        let links = || self.creation.clone().map(Link::with_context).into_iter().collect();
-        Settling::start(&self.shared, operation, destination, process, links, details)
-    }
-}
-
-/// A settlement under way, whether or not it has a span.
-///
-/// Dropped, it ends the span with the outcome unknown and the status unset.
+/// Data needed to start settlement spans later. Kept only if `settle_spans` is on.
 #[derive(Debug)]
-pub struct Settling(Option<(Context, Live)>);
+pub(super) struct Settlements {
+    pub(super) telemetry: Arc<Telemetry>,
+    /// The span that sent the message.
+    pub(super) sender: Option<SpanContext>,
+}
+
+/// A settlement in progress, with or without a span.
+///
+/// If it is dropped, the outcome is unknown. The span ends with the status unset, and its duration is not measured.
+#[derive(Debug)]
+#[must_use = "the span ends with an unknown outcome if this is dropped; call `ended`"]
+pub struct Settling(pub(super) Option<(Context, OperationSpan)>);
 
 impl Settling {
-    /// One without a span.
-    pub(super) const NONE: Self = Self(None);
-
-    fn start(
-        shared: &Arc<Shared>,
-        operation: &'static str,
+    pub(super) fn start(
+        telemetry: &Telemetry,
+        operation: impl Into<StringValue>,
         destination: impl FnOnce() -> Destination,
         parent: &Context,
-        links: impl FnOnce() -> Vec<Link>,
+        links: impl FnOnce(&Destination, &mut Links),
         details: impl FnOnce(&mut Details<'_>),
     ) -> Self {
-        let (operation, began) = (Operation::settle(operation), shared.begin());
-        let (context, live) = Live::start(shared, operation, destination, began, parent, links, details);
-        Self(live.map(|live| (context, live)))
+        let (name, kind) = (operation.into(), OperationType::Settle);
+        let operation = Operation { name, kind, span_kind: SpanKind::Client };
+        let start = telemetry.start_time();
+        let (context, span) =
+            OperationSpan::start(telemetry, operation, destination, start, parent, links, details);
+        Self(span.map(|span| (context, span)))
     }
 
     /// Ends the span.
     pub fn ended(mut self, result: Result<(), Failure>) {
-        self.end(result.err());
-    }
-
-    fn end(&mut self, failure: Option<Failure>) {
-        if let Some((context, live)) = self.0.take() {
-            live.end(&context, failure);
+        if let Some((context, span)) = self.0.take() {
+            span.end(&context, result.err(), None);
         }
     }
 }
 
 impl Drop for Settling {
     fn drop(&mut self) {
-        self.end(None);
+        if let Some((context, span)) = self.0.take() {
+            span.abandon(&context);
+        }
     }
 }

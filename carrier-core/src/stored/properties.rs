@@ -1,8 +1,9 @@
 //! The text of `java.util.Properties`, as its `load` and `store` define it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// White space within a line: what may stand around names, and before a line.
+/// White space within a line: around names, and before a line.
 const BLANK: [char; 3] = [' ', '\t', '\x0c'];
 
 /// One line for each entry, in ASCII.
@@ -36,30 +37,52 @@ fn escape(to: &mut String, text: &str, is_key: bool) {
     }
 }
 
-/// Hands out the entries of a text, in order.
-pub(super) fn parse(text: &str, mut entry: impl FnMut(String, String)) {
+/// Calls `entry` with the name and the value of each line, in order.
+///
+/// It skips a logical line of more than `max_line` bytes, and reads at most `max_text` bytes, in whole lines.
+pub(super) fn parse(
+    text: &str,
+    max_line: usize,
+    max_text: usize,
+    mut entry: impl FnMut(Cow<'_, str>, Cow<'_, str>),
+) {
     let mut logical = String::new();
-    for line in lines(text) {
+    let mut is_too_long = false;
+    let mut parse_line = |line: &str, is_too_long: bool| {
+        if !line.is_empty() && !is_too_long {
+            parse_entry(line, &mut entry);
+        }
+    };
+    for line in lines(whole_lines(text, max_text)) {
         let line = line.trim_start_matches(BLANK);
-        if logical.is_empty() && (line.is_empty() || line.starts_with(['#', '!'])) {
+        if logical.is_empty() && !is_too_long && (line.is_empty() || line.starts_with(['#', '!'])) {
             continue;
         }
+        is_too_long |= logical.len() + line.len() > max_line;
         let backslashes = line.len() - line.trim_end_matches('\\').len();
-        if backslashes % 2 == 1 {
-            // The next line goes on with this one.
-            logical.push_str(&line[..line.len() - 1]);
-            continue;
+        let is_continued = backslashes % 2 == 1;
+        if !is_too_long {
+            logical.push_str(if is_continued { &line[..line.len() - 1] } else { line });
         }
-        logical.push_str(line);
-        parse_entry(&logical, &mut entry);
-        logical.clear();
+        if !is_continued {
+            parse_line(&logical, is_too_long);
+            logical.clear();
+            is_too_long = false;
+        }
     }
-    if !logical.is_empty() {
-        parse_entry(&logical, &mut entry);
-    }
+    parse_line(&logical, is_too_long);
 }
 
-/// The lines of a text, which end with a line feed, a carriage return, or both.
+/// Returns the lines that end within the first `max` bytes. The rest of a longer text is not read.
+fn whole_lines(text: &str, max: usize) -> &str {
+    if text.len() <= max {
+        return text;
+    }
+    let end = text.as_bytes()[..=max].iter().rposition(|byte| matches!(byte, b'\n' | b'\r'));
+    end.and_then(|end| text.get(..end)).unwrap_or_default()
+}
+
+/// Returns the lines of a text, which end with a line feed, a carriage return, or both.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -74,7 +97,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn parse_entry(line: &str, entry: &mut impl FnMut(String, String)) {
+fn parse_entry(line: &str, entry: &mut impl FnMut(Cow<'_, str>, Cow<'_, str>)) {
     let mut is_escaped = false;
     let end = line.find(|c: char| {
         let ends = !is_escaped && (BLANK.contains(&c) || c == '=' || c == ':');
@@ -89,12 +112,12 @@ fn parse_entry(line: &str, entry: &mut impl FnMut(String, String)) {
     }
 }
 
-/// Text without its escapes; `None` where one is malformed, or is half a character.
-fn unescape(text: &str) -> Option<String> {
+/// Removes the escapes of a text. Returns `None` if one is malformed, or is half a character.
+fn unescape(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('\\') {
-        return Some(text.to_owned());
+        return Some(Cow::Borrowed(text));
     }
-    // In UTF-16, since that is what an escape holds: one beyond its basic plane comes as two.
+    // An escape is a UTF-16 unit: a character beyond the basic plane takes two.
     let mut units = Vec::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
@@ -118,7 +141,7 @@ fn unescape(text: &str) -> Option<String> {
         };
         units.extend_from_slice(plain.encode_utf16(&mut [0; 2]));
     }
-    String::from_utf16(&units).ok()
+    String::from_utf16(&units).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]
@@ -135,8 +158,25 @@ mod tests {
 
     fn read(text: &str) -> Entries {
         let mut entries = Entries::new();
-        parse(text, |key, value| drop(entries.insert(key, value)));
+        parse(text, usize::MAX, usize::MAX, |key, value| {
+            entries.insert(key.into_owned(), value.into_owned());
+        });
         entries
+    }
+
+    #[test]
+    fn of_a_text_over_the_limit_the_whole_lines_within_it_are_read() {
+        for (text, max, whole) in [
+            ("a=1\nb=2", 7, "a=1\nb=2"),
+            ("a=1\nb=2", 6, "a=1"),
+            ("a=1\nb=2\nc=3", 7, "a=1\nb=2"),
+            ("a=1\r\nb=2", 3, "a=1"),
+            ("a=1\r\nb=2", 4, "a=1\r"),
+            ("a=é\nb=2", 3, ""),
+            ("a=1", 2, ""),
+        ] {
+            assert_eq!(whole_lines(text, max), whole, "{max} bytes of {text:?}");
+        }
     }
 
     /// What `Properties.store` of Java 25 wrote, without its date, and sorted.

@@ -115,9 +115,27 @@ fn a_span_around_it_can_be_the_parent_or_nothing() {
 }
 
 #[test]
+fn a_parent_that_sent_one_of_the_messages_is_not_linked_unless_that_is_chosen() {
+    let _around = remote(7, 10, TraceFlags::SAMPLED).attach();
+    for link_parent in [false, true] {
+        let telemetry = Telemetry::new();
+        let builder = telemetry.builder().ambient(Ambient::Parent).link_parent(link_parent);
+        drop(process(&builder.build(), &messages(2)));
+        let [seen] = telemetry.seen().try_into().unwrap();
+        let mut expected = Seen::process("orders").id(7, 1).child_of(10);
+        if link_parent {
+            expected = expected.link_with(7, 10, &offset(0));
+        }
+        let expected = expected.link_with(7, 11, &offset(1));
+        let expected = expected.with("messaging.batch.message_count", 2).with("of the batch", true);
+        assert_eq!(seen, expected, "{link_parent}");
+    }
+}
+
+#[test]
 fn without_a_relation_no_message_is_linked() {
     let telemetry = Telemetry::new();
-    let instrumentation = telemetry.builder().relation(Relation::None).build();
+    let instrumentation = telemetry.builder().relation(Relation::Ignore).build();
     drop(process(&instrumentation, &messages(2)));
     let expected = Seen::process("orders").with("messaging.batch.message_count", 2);
     assert_eq!(telemetry.seen(), [expected.with("of the batch", true)]);

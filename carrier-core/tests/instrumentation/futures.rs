@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use carrier_core::instrumentation::{Batch, Instrumentation, Process, Sending, Settling};
+use carrier_core::instrumentation::{Batch, Instrumentation, Plain, Process, Sending, Settling};
 
 use crate::support::{block_on, from_orders, headers, orders, yielded};
 use crate::telemetry::Telemetry;
@@ -32,18 +32,18 @@ fn a_handler_that_can_be_spawned_can_be_spawned_with_its_span() {
         let count = Cell::new(0);
         yielded().await;
         count.set(1);
-        Ok::<_, String>(count)
+        Ok::<_, String>(Plain(count))
     };
     let spawned = is_send(async move {
         let count = process.run(handler).await;
         batch.run(yielded()).await;
-        let sending = telemetry.instrumentation().send(orders(), &mut headers(&[]), |_| {});
+        let sending = telemetry.instrumentation().send(orders, &mut headers(&[]), |_| {});
         yielded().await;
-        sending.succeeded();
+        sending.ended(Ok(()));
         count
     });
     assert_eq!(
-        std::thread::scope(|scope| scope.spawn(|| block_on(spawned)).join().unwrap()).unwrap().get(),
+        std::thread::scope(|scope| scope.spawn(|| block_on(spawned)).join().unwrap()).unwrap().0.get(),
         1
     );
 }

@@ -7,7 +7,10 @@ mod support;
 mod telemetry;
 
 mod batch;
+mod client;
+mod forwarded;
 mod futures;
+mod handled;
 mod metrics;
 mod process;
 mod quiet;

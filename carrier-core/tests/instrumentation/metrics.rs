@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use carrier_core::instrumentation::{Beginning, Destination, Details, Failure, Incoming, Instrumentation};
+use carrier_core::instrumentation::{Destination, Details, Failure, Incoming, Instrumentation, StartTime};
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::trace::Sampler;
 
@@ -20,9 +20,9 @@ fn with_all(telemetry: &Telemetry) -> Instrumentation {
 /// Every operation once, each on a partition of its own number and with an error.
 fn all_operations(instrumentation: &Instrumentation) {
     let failure = || Failure::new("broken", "it is broken");
-    instrumentation.send(orders().partition("1"), &mut headers(&[]), |_| {}).failed(failure());
+    instrumentation.send(|| orders().partition("1"), &mut headers(&[]), |_| {}).ended(Err(failure()));
     let none: Result<Option<&Headers>, _> = Err(failure());
-    instrumentation.received(Beginning::now(), orders().partition("2"), none, |_| {});
+    instrumentation.received(StartTime::now(), orders().partition("2"), none, |_| {});
     let process = instrumentation.process(Incoming::new(orders().partition("3")), &sent(), |_| {});
     process.fail(failure());
     process.settling("ack", || orders().partition("4"), |_| {}).ended(Err(failure()));
@@ -101,7 +101,7 @@ fn a_duration_is_that_of_the_span_to_the_nanosecond() {
     let telemetry = Telemetry::new();
     let instrumentation = telemetry.instrumentation();
     drop(instrumentation.process(from_orders(), &sent(), |_| {}));
-    instrumentation.send(orders(), &mut headers(&[]), |_| {}).succeeded();
+    instrumentation.send(orders, &mut headers(&[]), |_| {}).ended(Ok(()));
     let seconds: Vec<_> = telemetry
         .ended()
         .iter()
@@ -140,7 +140,7 @@ fn only_what_has_few_values_is_on_a_metric() {
         Destination::new("x:key:q").on_metrics(Some("x:q")),
         Destination::none(),
     ] {
-        instrumentation.send(destination, &mut headers(&[]), |_| {}).succeeded();
+        instrumentation.send(|| destination, &mut headers(&[]), |_| {}).ended(Ok(()));
     }
     let base = || vec![text("messaging.operation.name", "send"), text("messaging.system", "test")];
     let sent = "messaging.client.sent.messages";

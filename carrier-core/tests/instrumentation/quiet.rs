@@ -1,6 +1,7 @@
 //! Where nothing is started: suppressed telemetry, no SDK, and parents that are not sampled.
 
-use carrier_core::instrumentation::{Beginning, Details, Instrumentation};
+use carrier_core::instrumentation::{Details, Instrumentation, Plain, Relation, StartTime};
+use carrier_core::{Propagation, Trust, w3c};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::trace::noop::NoopTracerProvider;
@@ -10,7 +11,7 @@ use opentelemetry_sdk::trace::{IdGenerator, Sampler, SamplingDecision};
 
 use crate::seen::Seen;
 use crate::support::{
-    Asking, block_on, current_span, from_orders, headers, orders, remote, sent, traceparent, yielded,
+    Asking, Headers, block_on, current_span, from_orders, headers, orders, remote, sent, traceparent, yielded,
 };
 use crate::telemetry::{TRACE, Telemetry, propagation};
 
@@ -23,12 +24,12 @@ fn suppressed_nothing_is_started_or_counted() {
     let telemetry = Telemetry::new();
     let instrumentation = telemetry.builder().settle_spans(true).build();
     let _suppressed = Context::enter_telemetry_suppressed_scope();
-    instrumentation.send(orders(), &mut headers(&[]), nobody).succeeded();
-    let process = instrumentation.process(from_orders().to_be_settled(), &sent(), nobody);
+    instrumentation.send(orders, &mut headers(&[]), nobody).ended(Ok(()));
+    let process = instrumentation.process(from_orders(), &sent(), nobody).until_settled();
     process.settling("ack", orders, nobody).ended(Ok(()));
     drop(process);
     drop(instrumentation.process_batch(orders(), [(sent(), from_orders(), nobody)], nobody));
-    instrumentation.received(Beginning::now(), orders(), Ok(Some(&sent())), nobody);
+    instrumentation.received(StartTime::now(), orders(), Ok(Some(&sent())), nobody);
     instrumentation.settle("commit", orders, nobody).ended(Ok(()));
     assert_eq!(telemetry.seen(), []);
     assert_eq!(telemetry.measured(), []);
@@ -40,7 +41,7 @@ fn suppressed_the_current_context_is_sent() {
     let current = remote(5, 6, TraceFlags::SAMPLED).with_telemetry_suppressed();
     let _current = current.attach();
     let mut message = headers(&[]);
-    let sending = telemetry.instrumentation().send(orders(), &mut message, nobody);
+    let sending = telemetry.instrumentation().send(orders, &mut message, nobody);
     assert_eq!(message, headers(&[("traceparent", &traceparent(5, 6, 1))]));
     assert_eq!(sending.carried().map(|span| span.span_id()), Some(6.into()));
     let context = sending.context();
@@ -81,16 +82,36 @@ fn without_an_sdk_the_context_goes_on_through_process_and_send() {
     let process = instrumentation.process(from_orders(), &received, nobody);
     block_on(process.run(async {
         yielded().await;
-        instrumentation.send(orders(), &mut forwarded, nobody).succeeded();
+        instrumentation.send(orders, &mut forwarded, nobody).ended(Ok(()));
     }));
     assert_eq!(forwarded, received);
+}
+
+#[test]
+fn without_an_sdk_a_linked_sender_is_passed_on_too_and_an_ignored_one_is_not() {
+    let handler_of = |relation, message: &Headers| {
+        let process = without_an_sdk().with_relation(relation).process(from_orders(), message, nobody);
+        block_on(process.run(async { Plain(current_span().span_id()) })).0
+    };
+    let unsampled = headers(&[("traceparent", &traceparent(7, 8, 0))]);
+    let old = Relation::rule(|_| Relation::Link);
+    for relation in [Relation::Parent, Relation::Link, old] {
+        assert_eq!(handler_of(relation.clone(), &sent()), 8.into(), "{relation:?}");
+        assert_eq!(handler_of(relation.clone(), &unsampled), 8.into(), "{relation:?}");
+    }
+    assert_eq!(handler_of(Relation::Ignore, &sent()), SpanId::INVALID);
+    let builder = Instrumentation::builder("test").tracer_provider(NoopTracerProvider::new());
+    let partner = Propagation::builder().propagator(w3c()).trust(Trust::Link).build();
+    let partner = builder.meter_provider(NoopMeterProvider::new()).propagation(partner).build();
+    let process = partner.process(from_orders(), &sent(), nobody);
+    assert!(!process.context().has_active_span(), "a sender that is not trusted is no parent");
 }
 
 #[test]
 fn without_an_sdk_and_a_context_nothing_is_written() {
     let instrumentation = without_an_sdk();
     let mut message = headers(&[("user", "1")]);
-    let sending = instrumentation.send(orders(), &mut message, nobody);
+    let sending = instrumentation.send(orders, &mut message, nobody);
     assert!(!sending.context().has_active_span(), "an invalid span would hide that there is none");
     assert_eq!(sending.carried(), None);
     assert_eq!(message, headers(&[("user", "1")]));
@@ -101,7 +122,7 @@ fn how_a_message_ended_is_told_where_its_span_is_recorded_or_there_are_metrics()
     for (is_recorded, metrics) in [(true, true), (true, false), (false, true), (false, false)] {
         let sampler = if is_recorded { Sampler::AlwaysOn } else { Sampler::AlwaysOff };
         let instrumentation = Telemetry::sampled_by(sampler).builder().metrics(metrics).build();
-        let sending = instrumentation.send(orders(), &mut headers(&[]), |_| {});
+        let sending = instrumentation.send(orders, &mut headers(&[]), |_| {});
         assert_eq!(sending.is_observed(), is_recorded || metrics, "{is_recorded} {metrics}");
     }
 }
@@ -115,7 +136,7 @@ fn where_unsampled_parents_are_skipped_no_sampler_is_asked() {
     let mut forwarded = headers(&[]);
     let process = instrumentation.process(from_orders(), &unsampled, nobody);
     block_on(process.run(async {
-        instrumentation.send(orders(), &mut forwarded, nobody).succeeded();
+        instrumentation.send(orders, &mut forwarded, nobody).ended(Ok(()));
     }));
     assert_eq!(forwarded, unsampled, "the sender's context goes on");
     assert_eq!(sampler.asked(), []);
@@ -123,8 +144,7 @@ fn where_unsampled_parents_are_skipped_no_sampler_is_asked() {
     assert_eq!(telemetry.measured_by("messaging.client.sent.messages")[0].count, 1);
     drop(instrumentation.process(from_orders(), &sent(), |_| {}));
     drop(instrumentation.process(from_orders(), &headers(&[]), |_| {}));
-    let expected =
-        [Seen::process("orders").id(7, 1).child_of(8).link(7, 8), Seen::process("orders").id(TRACE, 2)];
+    let expected = [Seen::process("orders").id(7, 1).child_of(8), Seen::process("orders").id(TRACE, 2)];
     assert_eq!(telemetry.seen(), expected, "sampled parents and roots are not skipped");
 }
 
@@ -143,7 +163,7 @@ fn a_provider_that_is_shut_down_passes_the_context_on() {
     telemetry.provider.shutdown().unwrap();
     let _current = remote(5, 6, TraceFlags::SAMPLED).with_baggage([KeyValue::new("k", "v")]).attach();
     let mut message = headers(&[]);
-    telemetry.instrumentation().send(orders(), &mut message, nobody).succeeded();
+    telemetry.instrumentation().send(orders, &mut message, nobody).ended(Ok(()));
     assert_eq!(message, headers(&[("traceparent", &traceparent(5, 6, 1)), ("baggage", "k=v")]));
 }
 
@@ -165,7 +185,7 @@ fn a_recorded_span_without_ids_does_not_end_the_one_around_it() {
     let _around = outer.clone().attach();
     let broken = Telemetry::with(Sampler::AlwaysOn, Zeros);
     let mut message = headers(&[]);
-    broken.instrumentation().send(orders(), &mut message, |_| {}).succeeded();
+    broken.instrumentation().send(orders, &mut message, |_| {}).ended(Ok(()));
     assert!(outer.span().is_recording());
     assert_eq!(message, headers(&[("traceparent", &traceparent(TRACE, 1, 1))]), "its context goes on");
 }
@@ -177,10 +197,10 @@ fn providers_are_the_global_ones_when_an_instrumentation_is_built() {
     let too_early = build();
     let telemetry = Telemetry::sampled_by(Sampler::AlwaysOn);
     let (spans, later) = telemetry.register();
-    too_early.send(orders(), &mut headers(&[]), |_| {}).succeeded();
+    too_early.send(orders, &mut headers(&[]), |_| {}).ended(Ok(()));
     assert_eq!(spans.get_finished_spans().unwrap().len(), 0);
     assert_eq!(later(), []);
-    build().send(orders(), &mut headers(&[]), |_| {}).succeeded();
+    build().send(orders, &mut headers(&[]), |_| {}).ended(Ok(()));
     let seen: Vec<_> = spans.get_finished_spans().unwrap().iter().map(Seen::of).collect();
     assert_eq!(seen, [Seen::send("orders").kind(SpanKind::Producer)]);
     assert_eq!(later().len(), 2);

@@ -1,8 +1,8 @@
 //! A message that was asked for.
 
-use carrier_core::instrumentation::{Beginning, Failure, Instrumentation, Relation};
+use carrier_core::instrumentation::{Details, Failure, Incoming, Instrumentation, Relation, StartTime};
 use opentelemetry::trace::TraceFlags;
-use opentelemetry_sdk::trace::SamplingDecision;
+use opentelemetry_sdk::trace::{Sampler, SamplingDecision};
 
 use crate::measured::{text, told};
 use crate::seen::Seen;
@@ -10,7 +10,7 @@ use crate::support::{Asking, Headers, from_orders, orders, remote, sent};
 use crate::telemetry::Telemetry;
 
 fn receive(instrumentation: &Instrumentation, message: Result<Option<&Headers>, Failure>) {
-    instrumentation.received(Beginning::now(), orders(), message, |details| details.set("tag", 5));
+    instrumentation.received(StartTime::now(), orders(), message, |details| details.set("tag", 5));
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn it_begins_where_the_call_began_and_a_sampler_sees_the_link() {
     let sampler = Asking::and(SamplingDecision::RecordAndSample);
     let telemetry = Telemetry::sampled_by(sampler.clone());
     let before = std::time::SystemTime::now();
-    let began = Beginning::now();
+    let began = StartTime::now();
     let after = std::time::SystemTime::now();
     let message = loop {
         // What the call waits for.
@@ -61,7 +61,7 @@ fn a_call_that_failed_is_a_failed_span() {
 #[test]
 fn without_a_relation_there_is_no_link() {
     let telemetry = Telemetry::new();
-    receive(&telemetry.builder().relation(Relation::None).build(), Ok(Some(&sent())));
+    receive(&telemetry.builder().relation(Relation::Ignore).build(), Ok(Some(&sent())));
     assert_eq!(telemetry.seen(), [Seen::receive("orders").with("tag", 5)]);
 }
 
@@ -79,4 +79,46 @@ fn a_message_that_is_received_and_processed_is_consumed_once() {
     ];
     let consumed: Vec<_> = consumed.into_iter().map(|it| it.told()).collect();
     assert_eq!(consumed, [told("messaging.client.consumed.messages", &attributes, 1)]);
+}
+
+#[test]
+fn each_delivery_is_counted_once_for_every_combination() {
+    type Work = fn(&Instrumentation);
+    fn batch(instrumentation: &Instrumentation, messages: [fn() -> Incoming; 2]) {
+        let messages = messages.map(|message| (sent(), message(), |_: &mut Details<'_>| {}));
+        drop(instrumentation.process_batch(orders(), messages, |_| {}));
+    }
+    let combinations: [(&str, u64, Work); 9] = [
+        ("process", 1, |it| drop(it.process(from_orders(), &sent(), |_| {}))),
+        ("receive", 1, |it| receive(it, Ok(Some(&sent())))),
+        ("receive, nothing there", 0, |it| receive(it, Ok(None))),
+        ("receive, failed", 0, |it| receive(it, Err(Failure::new("404", "no queue")))),
+        ("receive, process", 1, |it| {
+            receive(it, Ok(Some(&sent())));
+            drop(it.process(from_orders().already_counted(), &sent(), |_| {}));
+        }),
+        ("batch", 2, |it| batch(it, [from_orders, from_orders])),
+        ("receive twice, batch", 2, |it| {
+            receive(it, Ok(Some(&sent())));
+            receive(it, Ok(Some(&sent())));
+            batch(it, [|| from_orders().already_counted(); 2]);
+        }),
+        ("receive one of two, batch", 2, |it| {
+            receive(it, Ok(Some(&sent())));
+            batch(it, [|| from_orders().already_counted(), from_orders]);
+        }),
+        ("batch, process each", 2, |it| {
+            batch(it, [from_orders, from_orders]);
+            drop(it.process(from_orders().already_counted(), &sent(), |_| {}));
+            drop(it.process(from_orders().already_counted(), &sent(), |_| {}));
+        }),
+    ];
+    for (calls, expected, work) in combinations {
+        for sampler in [Sampler::AlwaysOn, Sampler::AlwaysOff] {
+            let telemetry = Telemetry::sampled_by(sampler);
+            work(&telemetry.instrumentation());
+            let consumed = telemetry.measured_by("messaging.client.consumed.messages");
+            assert_eq!(consumed.iter().map(|it| it.count).sum::<u64>(), expected, "{calls}");
+        }
+    }
 }

@@ -7,11 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use carrier_core::instrumentation::{Failure, Handled, Process};
+use carrier_core::instrumentation::{Cancellation, Details, Failure, Process};
 use opentelemetry::trace::TraceContextExt as _;
 
 use crate::seen::Seen;
-use crate::support::{block_on, current_span, from_orders, headers, poll, yielded};
+use crate::support::{block_on, current_span, from_orders, headers, orders, poll, yielded};
 use crate::telemetry::{TRACE, Telemetry};
 
 fn process(telemetry: &Telemetry) -> Process {
@@ -133,6 +133,36 @@ fn a_future_that_is_dropped_half_way_is_cancelled() {
 }
 
 #[test]
+fn a_cancellation_is_no_failure_where_that_is_chosen() {
+    for (cancellation, expected) in
+        [(Cancellation::Error, cancelled()), (Cancellation::Unset, Seen::process("orders"))]
+    {
+        let telemetry = Telemetry::new();
+        let instrumentation = telemetry.builder().cancellation(cancellation).build();
+        let process = instrumentation.process(from_orders(), &headers(&[]), |_| {});
+        assert!(poll(pin!(process.run(pending::<()>()))).is_pending());
+        assert_eq!(telemetry.seen(), [expected], "{cancellation:?}");
+        let [measured] = telemetry.measured_by("messaging.process.duration").try_into().unwrap();
+        let is_failed = measured.attributes.iter().any(|(key, _)| key == "error.type");
+        assert_eq!((measured.count, is_failed), (1, cancellation == Cancellation::Error));
+    }
+}
+
+#[test]
+fn a_batch_is_cancelled_as_a_message_is_and_a_panic_is_always_a_failure() {
+    let telemetry = Telemetry::new();
+    let instrumentation = telemetry.builder().cancellation(Cancellation::Unset).build();
+    let message = (headers(&[]), from_orders(), |_: &mut Details<'_>| {});
+    let batch = instrumentation.process_batch(orders(), [message], |_| {});
+    assert!(poll(pin!(batch.run(pending::<()>()))).is_pending());
+    let expected = Seen::process("orders").with("messaging.batch.message_count", 1);
+    assert_eq!(telemetry.seen(), [expected]);
+    let process = instrumentation.process(from_orders(), &headers(&[]), |_| {});
+    assert!(catch_unwind(AssertUnwindSafe(|| block_on(process.run(panics())))).is_err());
+    assert_eq!(telemetry.seen(), [panicked().id(TRACE + 1, 2)]);
+}
+
+#[test]
 fn one_whose_sibling_panics_is_cancelled_and_does_not_panic() {
     let telemetry = Telemetry::new();
     let (waiting, failing) = (process(&telemetry), process(&telemetry));
@@ -211,22 +241,10 @@ fn the_span_is_still_open_while_the_handler_is_dropped() {
 }
 
 #[test]
-fn what_a_handler_gives_back_can_be_ones_own() {
-    struct Answer(u16);
-    impl Handled for Answer {
-        fn failure(&self) -> Option<Failure> {
-            (self.0 >= 500).then(|| Failure::new("server_error", "the answer is an error"))
-        }
-    }
-    let telemetry = Telemetry::new();
-    assert_eq!(block_on(process(&telemetry).run(async { Answer(503) })).0, 503);
-    let expected = Seen::process("orders").failed("server_error", "the answer is an error");
-    assert_eq!(telemetry.seen(), [expected]);
-}
-
-#[test]
 fn an_error_whose_text_panics_is_a_panic() {
+    #[derive(Debug)]
     struct Mute;
+    impl std::error::Error for Mute {}
     impl std::fmt::Display for Mute {
         fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             panic!("on purpose")

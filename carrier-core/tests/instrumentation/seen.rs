@@ -147,6 +147,11 @@ impl Seen {
         Self { status: Status::error(description), ..self }.with("error.type", error_type)
     }
 
+    pub(crate) fn system(mut self, system: &str) -> Self {
+        self.attributes.retain(|(key, _)| key != "messaging.system");
+        self.with("messaging.system", system.to_owned())
+    }
+
     pub(crate) fn scope(self, name: &str, version: &str) -> Self {
         let [.., schema] = self.scope;
         Self { scope: [name.to_owned(), version.to_owned(), schema], ..self }

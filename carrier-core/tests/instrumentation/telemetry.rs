@@ -1,11 +1,12 @@
 //! An SDK with exporters in memory, ids that count, and an eye on every span that is started.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use carrier_core::instrumentation::{Builder, Instrumentation};
+use carrier_core::instrumentation::{Instrumentation, InstrumentationBuilder};
 use carrier_core::{Propagation, w3c};
 use opentelemetry::trace::{Span, SpanContext, SpanId, Status, TraceId, Tracer, TracerProvider};
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
@@ -72,8 +73,12 @@ impl Telemetry {
     }
 
     /// A system called `test`, with W3C's propagator.
-    pub(crate) fn builder(&self) -> Builder {
-        Instrumentation::builder("test")
+    pub(crate) fn builder(&self) -> InstrumentationBuilder {
+        self.builder_of("test")
+    }
+
+    pub(crate) fn builder_of(&self, system: impl Into<Cow<'static, str>>) -> InstrumentationBuilder {
+        Instrumentation::builder(system)
             .tracer_provider(Watched(self.provider.clone(), Arc::clone(&self.ends)))
             .meter_provider(self.meter.clone())
             .propagation(propagation())
@@ -160,7 +165,7 @@ pub(crate) struct WatchedSpan(opentelemetry_sdk::trace::Span, Ends);
 impl Span for WatchedSpan {
     fn add_event_with_timestamp<T>(&mut self, name: T, timestamp: SystemTime, attributes: Vec<KeyValue>)
     where
-        T: Into<std::borrow::Cow<'static, str>>,
+        T: Into<Cow<'static, str>>,
     {
         self.0.add_event_with_timestamp(name, timestamp, attributes);
     }
@@ -183,7 +188,7 @@ impl Span for WatchedSpan {
 
     fn update_name<T>(&mut self, new_name: T)
     where
-        T: Into<std::borrow::Cow<'static, str>>,
+        T: Into<Cow<'static, str>>,
     {
         self.0.update_name(new_name);
     }

@@ -3,17 +3,17 @@
 use carrier_core::instrumentation::{Batch, Destination, Details, attribute};
 use rdkafka::Message;
 
-use super::consumed::Incoming;
-use super::outgoing::describe_payload;
-use super::settings::partition_id;
-use super::{Consumed, Instrumentation};
+use super::destination::partition_id;
+use super::message::{Incoming, describe_payload};
+use super::{AsMessage, Instrumentation};
+use crate::ExtractFrom as _;
 
 impl Instrumentation {
-    /// Starts the span of messages that are processed together: a trace of its own, with a link to each sender.
+    /// Starts the span of messages that are processed together: a new trace, with a link to each sender.
     ///
-    /// What all messages share is on the span, what differs is on the links (messaging spans, "Recording per-message
-    /// attributes on batch operations"). A message whose headers hold no context has none. Its own context, with the
-    /// baggage, is in [`Batch::contexts`], in order.
+    /// What all messages share is on the span. What differs is on the links, of which there are at most
+    /// [`max_links`](super::KafkaInstrumentationBuilder::max_links). The context of each message, with its baggage, is in
+    /// [`Batch::contexts`], in order.
     ///
     /// # Examples
     ///
@@ -36,54 +36,53 @@ impl Instrumentation {
     /// async fn store(message: &BorrowedMessage<'_>) { /* … */ }
     /// async fn notify(message: &BorrowedMessage<'_>) { /* … */ }
     /// ```
-    pub fn process_batch<M: Consumed>(&self, messages: &[M]) -> Batch {
+    pub fn process_batch<M: AsMessage>(&self, messages: &[M]) -> Batch {
         let shared = Shared::of(messages);
         let common = match shared.topic {
-            Some(topic) => self.destination(topic, shared.partition),
+            Some(topic) => self.destinations.of(topic, shared.partition),
             None => Destination::none(),
         };
         let each = messages.iter().map(|message| {
-            let consumed = message.message();
-            let incoming = Incoming { kafka: self, message: consumed };
-            (message.reader(), incoming, |link: &mut Details<'_>| self.differing(&shared, consumed, link))
+            let received = message.as_message();
+            let details = |link: &mut Details<'_>| {
+                if shared.topic.is_none() {
+                    link.set(attribute::MESSAGING_DESTINATION_NAME, received.topic().to_owned());
+                }
+                if let (true, Some(id)) = (shared.partition.is_none(), partition_id(received.partition())) {
+                    link.set(attribute::MESSAGING_DESTINATION_PARTITION_ID, id);
+                }
+                self.describe_part(received, &shared, false, link);
+            };
+            (received.reader(), Incoming { kafka: self, message }, details)
         });
-        self.common.process_batch(common, each, |span| {
-            let Some(first) = messages.first().map(Consumed::message) else { return };
-            if shared.offset {
-                span.set(attribute::MESSAGING_KAFKA_OFFSET, first.offset());
-            }
-            if shared.key {
-                self.key.describe(first.key(), span);
-            }
-            if shared.tombstone && first.payload().is_none() {
-                describe_payload(None, span);
+        self.core.process_batch(common, each, |span| {
+            if let Some(first) = messages.first() {
+                self.describe_part(first.as_message(), &shared, true, span);
             }
         })
     }
 
-    /// What the link of a message says that the span does not.
-    fn differing<M: Message>(&self, shared: &Shared<'_>, message: &M, link: &mut Details<'_>) {
-        if shared.topic.is_none() {
-            link.set(attribute::MESSAGING_DESTINATION_NAME, message.topic().to_owned());
+    /// Sets the attributes that all messages share, or those that differ.
+    fn describe_part<M: Message>(
+        &self,
+        message: &M,
+        shared: &Shared<'_>,
+        is_shared: bool,
+        details: &mut Details<'_>,
+    ) {
+        if shared.offset == is_shared {
+            details.set(attribute::MESSAGING_KAFKA_OFFSET, message.offset());
         }
-        if shared.topic.is_none() || shared.partition.is_none() {
-            if let Some(id) = partition_id(message.partition()) {
-                link.set(attribute::MESSAGING_DESTINATION_PARTITION_ID, id);
-            }
+        if shared.key == is_shared {
+            self.message_key.describe(message.key(), details);
         }
-        if !shared.offset {
-            link.set(attribute::MESSAGING_KAFKA_OFFSET, message.offset());
-        }
-        if !shared.key {
-            self.key.describe(message.key(), link);
-        }
-        if !shared.tombstone && message.payload().is_none() {
-            describe_payload(None, link);
+        if shared.tombstone == is_shared && message.payload().is_none() {
+            describe_payload(None, details);
         }
     }
 }
 
-/// What all messages of a batch have in common.
+/// What all messages of a batch share.
 struct Shared<'a> {
     topic: Option<&'a str>,
     partition: Option<i32>,
@@ -93,12 +92,12 @@ struct Shared<'a> {
 }
 
 impl<'a> Shared<'a> {
-    fn of<M: Consumed>(messages: &'a [M]) -> Self {
-        let all = || messages.iter().map(Consumed::message);
+    fn of<M: AsMessage>(messages: &'a [M]) -> Self {
+        let all = || messages.iter().map(AsMessage::as_message);
         let topic = common(all().map(Message::topic));
         Self {
             topic,
-            partition: common(all().map(Message::partition)),
+            partition: topic.and(common(all().map(Message::partition))),
             offset: messages.len() == 1,
             key: common(all().map(Message::key)).is_some(),
             tombstone: common(all().map(|message| message.payload().is_none())).is_some(),
@@ -106,7 +105,7 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// The one value that all have; `None` where they differ, or there are none.
+/// The value that all messages have; `None` if they differ, or there are none.
 fn common<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
     let first = values.next()?;
     values.all(|value| value == first).then_some(first)

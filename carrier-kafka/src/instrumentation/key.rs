@@ -1,30 +1,30 @@
-//! What spans have of a message's key.
+//! The attribute of a message's key.
 
 use carrier_core::instrumentation::{Details, attribute};
 use sha2::{Digest as _, Sha256};
 
-/// How much of the hash is kept: 128 bits, which no two keys share by chance.
+/// Bytes of the hash that are kept: 128 bits, which makes a collision unlikely.
 const KEPT: usize = 16;
 
-/// What spans have of a message's key, `messaging.kafka.message.key`.
+/// What spans contain of a message's key: `messaging.kafka.message.key`.
 ///
-/// A key is often a person's or a customer's id, so by default there is none of it.
+/// A key is often the id of a person or a customer, so the default is nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum MessageKey {
     /// Nothing.
     #[default]
     Off,
-    /// The first 128 bits of its SHA-256, as 32 lower-case hexadecimal digits: the same in every program and release.
+    /// The first 128 bits of its SHA-256, as 32 lower-case hexadecimal digits. It is the same in every program and release.
     ///
-    /// Equal keys can be told from different ones. Keys of which there are few, as numbers, can be guessed from it.
+    /// Equal keys have equal hashes. If there are few possible keys, for example numbers, they can be guessed from the hash.
     Hashed,
-    /// The key itself where it is UTF-8, and nothing where it is not: bytes have no text that everybody agrees on.
+    /// The key itself if it is UTF-8; nothing otherwise, because there is no common text form of bytes.
     Plain,
 }
 
 impl MessageKey {
-    /// The attribute's value; none where the key is null.
+    /// The attribute's value; `None` if the key is null.
     pub(super) fn text(self, key: Option<&[u8]>) -> Option<String> {
         let key = key?;
         match self {
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_key_is_there_where_it_is_text() {
+    fn a_plain_key_is_there_if_it_is_text() {
         assert_eq!(MessageKey::Plain.text(Some("Zoë".as_bytes())).as_deref(), Some("Zoë"));
         assert_eq!(MessageKey::Plain.text(Some(b"")).as_deref(), Some(""));
         assert_eq!(MessageKey::Plain.text(Some(b"a\xff")), None);

@@ -1,29 +1,31 @@
 #![doc = include_str!("../../INSTRUMENTATION.md")]
 
-mod base;
+pub mod attribute;
 mod batch;
-mod commit;
-mod config;
-mod consumed;
-mod context;
-mod failure;
-mod future;
+mod builder;
+mod confirm;
+mod destination;
+mod error_type;
 mod key;
-mod outgoing;
-mod processing;
-mod settings;
+mod message;
+mod pending;
+mod process;
+mod producer;
+mod send;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod undo;
 
 pub use carrier_core::instrumentation::{
-    Ambient, Batch, Failure, Handled, Process, Received, Relation, Rule, attribute,
+    AlreadyCounted, Ambient, Batch, Cancellation, Failure, Handled, Plain, Process, ReceivedMessage,
+    Relation, RelationRule,
 };
 
-pub use self::base::{BaseProducer, ThreadedProducer};
-pub use self::consumed::Consumed;
-pub use self::context::{Envelope, InstrumentedContext};
-pub use self::future::{DeliveryFuture, FutureProducer};
+pub use self::builder::{Instrumentation, KafkaInstrumentationBuilder};
+pub use self::confirm::DeliveryFuture;
 pub use self::key::MessageKey;
-pub use self::processing::Processing;
-pub use self::settings::{Builder, Instrumentation};
+pub use self::message::AsMessage;
+pub use self::pending::{Envelope, FutureProducerContext, InstrumentedContext};
+pub use self::process::Processing;
+pub use self::producer::{BaseProducer, FutureProducer, InstrumentedProducer, ThreadedProducer};

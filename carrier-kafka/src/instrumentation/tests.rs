@@ -1,6 +1,11 @@
 //! What needs no broker, or only one in this process.
 
-mod batches;
+mod batch;
+mod callbacks;
+mod limits;
+mod relation;
+mod reports;
+mod roles;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,11 +19,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{
-    BaseRecord, DefaultProducerContext, DeliveryResult, FutureProducer, FutureRecord, Partitioner,
-    Producer as _, ProducerContext, PurgeConfig,
+    BaseRecord, DeliveryResult, FutureRecord, Partitioner, Producer as _, ProducerContext, PurgeConfig,
 };
 use rdkafka::{ClientConfig, ClientContext};
 
+use super::pending::CaughtPanic;
 use super::*;
 use crate::testing::{assert_carries_nothing, message, remote_context};
 
@@ -28,7 +33,7 @@ struct Recorded {
     exporter: InMemorySpanExporter,
 }
 
-fn recorded(choose: impl FnOnce(Builder) -> Builder) -> Recorded {
+fn recorded(choose: impl FnOnce(KafkaInstrumentationBuilder) -> KafkaInstrumentationBuilder) -> Recorded {
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
     let builder = Instrumentation::builder().tracer_provider(provider);
@@ -111,7 +116,8 @@ fn own_headers() -> OwnedHeaders {
 #[test]
 fn a_record_that_is_refused_comes_back_with_its_own_headers_and_opaque() {
     let recorded = recorded(|builder| builder);
-    let producer = recorded.kafka.base_producer(&ClientConfig::new(), Remembering::default()).unwrap();
+    let producer =
+        recorded.kafka.base_producer_with_context(&ClientConfig::new(), Remembering::default()).unwrap();
     let record = BaseRecord::<(), str, _>::with_opaque_to("a\0b", Box::new(7_u8)).headers(own_headers());
     let (error, record) = producer.send(record).unwrap_err();
     assert!(matches!(error, KafkaError::Nul(_)));
@@ -123,7 +129,7 @@ fn a_record_that_is_refused_comes_back_with_its_own_headers_and_opaque() {
 #[test]
 fn a_future_record_that_is_refused_comes_back_without_headers_where_it_had_none() {
     let recorded = recorded(|builder| builder);
-    let producer = recorded.kafka.future_producer(ClientConfig::new().create::<FutureProducer>().unwrap());
+    let producer = recorded.kafka.future_producer(&ClientConfig::new()).unwrap();
     let refused = producer.send_result(FutureRecord::<(), str>::to("a\0b").payload("p"));
     let Err((_, record)) = refused else { panic!("a topic with a NUL was taken") };
     assert!(record.headers.is_none());
@@ -140,7 +146,7 @@ fn a_delivered_message_has_the_partition_of_the_users_partitioner_and_its_opaque
     config.set("bootstrap.servers", cluster.bootstrap_servers()).set("message.timeout.ms", "10000");
     let recorded = recorded(|builder| builder.config(&config));
     let context = Remembering { partitioner: Some(Last), ..Remembering::default() };
-    let producer = recorded.kafka.base_producer(&config, context.clone()).unwrap();
+    let producer = recorded.kafka.base_producer_with_context(&config, context.clone()).unwrap();
     producer.send(BaseRecord::with_opaque_to("orders", Box::new(7)).key("k").payload("p")).unwrap();
     producer.flush(Duration::from_secs(10)).unwrap();
     let span = recorded.one();
@@ -158,7 +164,10 @@ fn a_delivered_message_has_the_partition_of_the_users_partitioner_and_its_opaque
 #[test]
 fn all_of_a_users_context_is_passed_on() {
     const { assert!(<InstrumentedContext<Remembering> as ClientContext>::ENABLE_REFRESH_OAUTH_TOKEN) };
-    let context = InstrumentedContext::new(Remembering { partitioner: Some(Last), ..Remembering::default() });
+    let context: InstrumentedContext<_> = InstrumentedContext::new(
+        Remembering { partitioner: Some(Last), ..Remembering::default() },
+        CaughtPanic::default(),
+    );
     assert!(ProducerContext::<Last>::get_custom_partitioner(&context).is_some());
     let error = context.generate_oauth_token(None).err().unwrap();
     assert_eq!(error.to_string(), "the user's own");
@@ -168,7 +177,8 @@ fn all_of_a_users_context_is_passed_on() {
 fn a_message_that_is_purged_fails_and_an_opaque_without_a_span_goes_past() {
     let recorded = recorded(|builder| builder);
     let context = Remembering::default();
-    let producer = recorded.kafka.threaded_producer(&ClientConfig::new(), context.clone()).unwrap();
+    let producer =
+        recorded.kafka.threaded_producer_with_context(&ClientConfig::new(), context.clone()).unwrap();
     producer.send(BaseRecord::<(), str, _>::with_opaque_to("t", Box::new(1)).payload("p")).unwrap();
     let past = Box::new(Envelope::from(Box::new(2_u8)));
     let inner = producer.into_inner();
@@ -185,7 +195,7 @@ fn a_full_queue_is_a_failure_and_the_record_can_be_sent_again() {
     let recorded = recorded(|builder| builder);
     let mut config = ClientConfig::new();
     config.set("queue.buffering.max.messages", "1");
-    let producer = recorded.kafka.base_producer(&config, DefaultProducerContext).unwrap();
+    let producer = recorded.kafka.base_producer(&config).unwrap();
     producer.send(BaseRecord::<(), str>::to("t").payload("p")).unwrap();
     let (error, record) = producer.send(BaseRecord::<(), str>::to("t").payload("p")).unwrap_err();
     assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
@@ -198,14 +208,12 @@ fn is_send<T: Send>(value: T) -> T {
 }
 
 #[tokio::test]
-async fn futures_stay_send_and_one_that_is_dropped_ends_its_span_unset() {
+async fn futures_stay_send_and_one_that_is_dropped_leaves_its_span_to_the_report() {
     let recorded = recorded(|builder| builder);
-    let producer = recorded.kafka.future_producer(ClientConfig::new().create::<FutureProducer>().unwrap());
+    let producer = recorded.kafka.future_producer(&ClientConfig::new()).unwrap();
     let record = FutureRecord::<str, str>::to("t").key("k").payload("p");
     let sending = is_send(producer.send(record, Duration::from_secs(1)));
     assert!(tokio::time::timeout(Duration::from_millis(1), sending).await.is_err());
-    let span = recorded.one();
-    assert_eq!((span.status.clone(), error_type(&span)), (Status::Unset, None));
     // librdkafka counts its events as well, until its thread has seen to them.
     let only_the_record = async {
         while producer.in_flight_count() > 1 {
@@ -214,10 +222,14 @@ async fn futures_stay_send_and_one_that_is_dropped_ends_its_span_unset() {
     };
     tokio::time::timeout(Duration::from_secs(10), only_the_record).await.unwrap();
     assert_eq!(producer.in_flight_count(), 1);
+    assert_eq!(recorded.exporter.get_finished_spans().unwrap(), []);
+    drop(producer);
+    assert_eq!(error_type(&recorded.one()).as_deref(), Some("_PURGE_QUEUE"));
+    recorded.exporter.reset();
 
     let message = recorded.kafka.process(message(&Context::new(), "t", b"p"));
     is_send(message.run(async { tokio::task::yield_now().await })).await;
-    let messages = [message.into_inner()];
+    let messages = [message.into_parts().1];
     let batch = recorded.kafka.process_batch(&messages);
     is_send(batch.run(async { tokio::task::yield_now().await })).await;
 }
@@ -269,9 +281,9 @@ fn without_an_sdk_the_context_is_passed_on() {
     let message = kafka.process(message(&cx, "t", b"p"));
     assert_eq!(message.context().span().span_context(), cx.span().span_context());
     let _current = message.context().clone().attach();
-    let producer = kafka.base_producer(&ClientConfig::new(), DefaultProducerContext).unwrap();
-    let mut record = BaseRecord::<(), str>::to("t").payload("p");
-    let (_, undo) = kafka.send(outgoing::Outgoing::base(&mut record));
+    let producer = kafka.base_producer(&ClientConfig::new()).unwrap();
+    let mut record = BaseRecord::<[u8], [u8]>::to("t").payload(b"p");
+    let (_, undo) = kafka.send(&mut record);
     crate::testing::assert_carries(&record, &cx);
     undo.apply(&mut record.headers);
     producer.send(record).unwrap();

@@ -1,49 +1,66 @@
-//! A record that comes back unsent has its own headers again.
+//! Restores the headers of a record that was not sent.
 
-use carrier_core::{Conflict, Copies, FieldValue, Fields, TextMapCarrier, TextMapReader};
+use carrier_core::{Conflict, FieldNames, FieldValue, Fields, MessageSize, TextMapCarrier, TextMapReader};
 use rdkafka::Timestamp;
 use rdkafka::message::{OwnedHeaders, OwnedMessage};
 
+use crate::carrier::has_replaced;
 use crate::{RecordCarrier, native};
 
-/// How the headers of a record become what they were.
+/// How to restore the headers of a record.
 #[derive(Debug, Default)]
 pub(super) enum Undo {
-    /// They are.
+    /// Headers unchanged.
     #[default]
     Nothing,
-    /// Ours are behind so many of the record's own, which has none of their names; `None` where it had no headers at all.
+    /// Ours were appended after the first `n` headers; `None`: the record had none.
     Added(Option<usize>),
-    /// Some of its own made way for ours, so all are kept.
-    Replaced(OwnedHeaders),
+    /// Ours replaced some of the record's own. `own` is a copy of all; ours were appended after the first `kept` of them.
+    Replaced { own: OwnedHeaders, kept: usize },
 }
 
 impl Undo {
-    /// Gives a record its own headers back, in order, null, repeated and binary ones included.
+    /// Restores a record's headers in their order, with null, repeated and binary ones.
     pub(super) fn apply(self, headers: &mut Option<OwnedHeaders>) {
-        match self {
-            Self::Nothing => {}
-            Self::Added(None) => *headers = None,
-            Self::Added(Some(own)) => headers.iter_mut().for_each(|headers| remove_behind(headers, own)),
-            Self::Replaced(own) => *headers = Some(own),
+        if let Self::Replaced { own, .. } = self {
+            *headers = Some(own);
+        } else {
+            self.leave_out(headers);
         }
     }
 
-    /// The same for a message that was not delivered.
+    /// Removes ours, and returns whether there were any. Old ones that they replaced stay away.
+    pub(super) fn leave_out(&self, headers: &mut Option<OwnedHeaders>) -> bool {
+        let before = count(headers);
+        match self {
+            Self::Nothing => {}
+            Self::Added(None) => *headers = None,
+            Self::Added(Some(kept)) | Self::Replaced { kept, .. } => {
+                headers.iter_mut().for_each(|headers| remove_from(headers, *kept));
+            }
+        }
+        count(headers) < before
+    }
+
+    /// Like `apply`, for a message that was not delivered.
     pub(super) fn apply_to(self, message: &mut OwnedMessage) {
         if matches!(self, Self::Nothing) {
             return;
         }
         let mut headers = message.detach_headers();
         self.apply(&mut headers);
-        // rdkafka changes a message only by value.
+        // rdkafka replaces the headers of a message only by value.
         let none = OwnedMessage::new(None, None, String::new(), Timestamp::NotAvailable, 0, 0, None);
         *message = std::mem::replace(message, none).replace_headers(headers);
     }
 }
 
-/// Removes all headers from an index on, none of whose names is before it.
-fn remove_behind(headers: &mut OwnedHeaders, index: usize) {
+fn count(headers: &Option<OwnedHeaders>) -> usize {
+    headers.as_ref().map_or(0, |headers| native::count(headers.as_borrowed()))
+}
+
+/// Removes all headers from an index on. None of their names may appear before it.
+fn remove_from(headers: &mut OwnedHeaders, index: usize) {
     for _ in index..native::count(headers.as_borrowed()) {
         let name = native::get_at(headers.as_borrowed(), index).map(|(name, _)| name.to_c_str().to_owned());
         match name {
@@ -64,37 +81,24 @@ impl<'a> Undoable<'a> {
         Self { record, undo: Undo::Nothing }
     }
 
-    /// Costs a look-up by name for each field where there are headers, and a copy of all only where one is found.
+    /// Copies the headers only if one of them is replaced.
     fn undoing(&self, fields: &Fields<'_>) -> Undo {
-        let adds = fields.entries().len() > 0;
-        let Some(own) = self.record.borrowed() else {
-            return if adds { Undo::Added(None) } else { Undo::Nothing };
-        };
-        let mut names = fields.names();
-        let is_there = |name| native::with_c_name(name, |name| native::first(own, name).is_some());
-        match names.any(|name| is_there(name).unwrap_or(false)) {
-            true => Undo::Replaced(own.detach()),
-            false if adds => Undo::Added(Some(native::count(own))),
-            false => Undo::Nothing,
+        let adds = fields.additions() > 0;
+        match self.record.borrowed() {
+            Some(own) if has_replaced(own, fields) => Undo::Replaced { own: own.detach(), kept: 0 },
+            own if adds => Undo::Added(own.map(native::count)),
+            _ => Undo::Nothing,
         }
     }
 }
 
 impl TextMapReader for Undoable<'_> {
-    fn keys(&self) -> impl Iterator<Item = &str> {
-        self.record.keys()
+    fn entries(&self) -> impl Iterator<Item = (&str, FieldValue<'_>)> {
+        self.record.entries()
     }
 
-    fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = FieldValue<'a>> {
-        self.record.get_all(key)
-    }
-
-    fn copies<'b, const N: usize>(&'b self, keys: [&str; N]) -> [Copies<'b>; N] {
-        self.record.copies(keys)
-    }
-
-    fn has_any(&self, keys: &[&str]) -> bool {
-        self.record.has_any(keys)
+    fn find<'a>(&'a self, names: &FieldNames<'_>) -> impl Iterator<Item = (usize, FieldValue<'a>)> {
+        self.record.find(names)
     }
 
     fn conflict(&self) -> Conflict {
@@ -105,23 +109,15 @@ impl TextMapReader for Undoable<'_> {
 impl TextMapCarrier for Undoable<'_> {
     fn replace(&mut self, fields: &mut Fields<'_>) {
         self.undo = self.undoing(fields);
+        let additions = fields.additions();
         self.record.replace(fields);
+        if let Undo::Replaced { kept, .. } = &mut self.undo {
+            *kept = self.record.borrowed().map_or(0, native::count).saturating_sub(additions);
+        }
     }
 
-    fn entry_size(&self, key: &str, value: usize) -> usize {
-        self.record.entry_size(key, value)
-    }
-
-    fn size_if_absent<const N: usize>(&self, keys: [&str; N]) -> Option<usize> {
-        self.record.size_if_absent(keys)
-    }
-
-    fn size_without(&self, fields: &Fields<'_>) -> usize {
-        self.record.size_without(fields)
-    }
-
-    fn size_limit(&self, size: usize) -> Option<usize> {
-        self.record.size_limit(size)
+    fn measure(&self, names: &FieldNames<'_>) -> MessageSize {
+        self.record.measure(names)
     }
 }
 
@@ -154,10 +150,10 @@ mod tests {
         carrier.undo
     }
 
-    /// What the headers are after an injection and its undoing, and whether a copy was needed.
+    /// The headers after an injection and its undo, and whether a copy was needed.
     fn undone(mut headers: Option<OwnedHeaders>, cx: &Context) -> (Option<Pairs>, bool) {
         let undo = inject(cx, &mut headers);
-        let copied = matches!(undo, Undo::Replaced(_));
+        let copied = matches!(undo, Undo::Replaced { .. });
         undo.apply(&mut headers);
         (pairs_of(&headers), copied)
     }
@@ -178,7 +174,7 @@ mod tests {
     #[test]
     fn headers_without_an_old_context_are_not_copied() {
         let mut own = headers(&[("a", Some(b"\xff")), ("b", None), ("a", Some(b""))]);
-        native::add(&mut own, b"\xff\xfe", b"1");
+        native::add(&mut own, b"\xff\xfe", Some(b"1"));
         let own = Some(own);
         assert_eq!(undone(own.clone(), &remote_context()), (pairs_of(&own), false));
     }
@@ -192,7 +188,7 @@ mod tests {
             ("traceparent", Some(b"older")),
         ]));
         assert_eq!(undone(own.clone(), &remote_context()), (pairs_of(&own), true));
-        // Also where nothing new is written.
+        // Also if nothing new is written.
         assert_eq!(undone(own.clone(), &Context::new()), (pairs_of(&own), true));
     }
 

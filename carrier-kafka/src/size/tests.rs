@@ -1,5 +1,5 @@
 use carrier_core::testing::{assert_consistent, remote_context};
-use carrier_core::{Fields, Injection, Outcome, Propagation, TextMapCarrier as _, w3c};
+use carrier_core::{FieldNames, Injection, InjectionOutcome, Propagation, TextMapCarrier as _, w3c};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
 use opentelemetry::{Context, KeyValue};
@@ -32,8 +32,16 @@ fn a_length_takes_a_byte_for_each_seven_bits_of_its_double() {
 fn the_budget_is_the_configurations() {
     let mut config = ClientConfig::new();
     assert_eq!(message_budget(&config), Budget::message(1_000_000));
-    config.set("message.max.bytes", "5000");
-    assert_eq!(message_budget(&config), Budget::message(5_000));
+    // As librdkafka reads it, which also accepts other notations, and refuses what is out of its range.
+    for (text, limit) in
+        [("5000", 5_000), (" 5000", 5_000), ("0x1388", 5_000), ("011610", 5_000), ("7", 1_000_000)]
+    {
+        config.set("message.max.bytes", text);
+        assert_eq!(message_budget(&config), Budget::message(limit), "{text:?}");
+        if let Ok(native) = config.create_native_config() {
+            assert_eq!(native.get("message.max.bytes").unwrap(), limit.to_string());
+        }
+    }
 }
 
 fn config(limit: usize) -> ClientConfig {
@@ -65,7 +73,7 @@ fn headers<'a>(pairs: impl IntoIterator<Item = &'a (String, Option<Vec<u8>>)>) -
 
 /// What librdkafka should count for a record without a payload.
 fn size_of(headers: OwnedHeaders, key: &[u8]) -> usize {
-    RecordCarrier::new(&mut Some(headers), key.len()).size_without(&Fields::default())
+    RecordCarrier::new(&mut Some(headers), key.len()).measure(&FieldNames::new(&[])).bytes()
 }
 
 fn without_fields(pairs: &Pairs) -> OwnedHeaders {
@@ -73,8 +81,7 @@ fn without_fields(pairs: &Pairs) -> OwnedHeaders {
 }
 
 fn inject_within(limit: usize, cx: &Context, record: &mut Record<'_>) -> Injection {
-    let budget = message_budget(&config(limit));
-    let propagation = Propagation::builder().propagator(w3c()).budget(budget).build();
+    let propagation = Propagation::builder().propagator(w3c()).budget(Budget::message(limit)).build();
     inject_with(&propagation, cx, record)
 }
 
@@ -132,7 +139,7 @@ fn librdkafka_takes_a_record_with_a_context_where_it_takes_it_without() {
 
 proptest! {
     #[test]
-    fn a_quick_look_finds_what_a_close_one_does(pairs in any_pairs()) {
+    fn the_optional_methods_agree_with_the_required_ones(pairs in any_pairs()) {
         let mut owned = headers(&pairs);
         assert_consistent(&owned.carrier());
         assert_consistent(&RecordCarrier::new(&mut Some(owned), 7));
@@ -146,7 +153,7 @@ proptest! {
         let needed = size_of(without_fields(&pairs), &payload) + TRACEPARENT;
         let mut record = Record::to("t").payload(&payload).headers(headers(&pairs));
         let report = inject_within(limit, &cx, &mut record);
-        prop_assert_eq!(report.outcome() == Outcome::Written, needed <= limit);
+        prop_assert_eq!(report.outcome() == InjectionOutcome::Written, needed <= limit);
     }
 }
 
@@ -183,5 +190,5 @@ fn without_a_budget_headers_that_a_trace_fills_to_librdkafkas_default_are_taken_
 #[test]
 fn without_a_budget_headers_that_have_a_byte_too_little_room_get_no_trace() {
     let report = inject_plainly(&mut nearly(1_000_001));
-    assert_eq!(report.outcome(), Outcome::NoRoom);
+    assert_eq!(report.outcome(), InjectionOutcome::NoRoom);
 }

@@ -9,7 +9,7 @@ use rdkafka::producer::FutureRecord;
 
 pub async fn serve(config: ClientConfig, consumer: StreamConsumer) -> KafkaResult<()> {
     let kafka = Instrumentation::builder().config(&config).build();
-    let producer: FutureProducer = kafka.future_producer(config.create()?);
+    let producer: FutureProducer = kafka.future_producer(&config)?;
     loop {
         let message = kafka.process(consumer.recv().await?);
         message.run(bill(&message, &producer)).await?;

@@ -22,7 +22,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     // The set-up line.
-    opentelemetry::global::set_text_map_propagator(carrier_core::w3c());
+    carrier_core::Propagation::w3c().install()?;
     let provider = carrier_examples::trace_as("amqp-publish")?;
 
     let url = env::var("AMQP_URL").unwrap_or_else(|_| "amqp://127.0.0.1:5672/%2f".to_owned());

@@ -27,7 +27,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     // The set-up line.
-    opentelemetry::global::set_text_map_propagator(carrier_core::w3c());
+    carrier_core::Propagation::w3c().install()?;
     let provider = carrier_examples::trace_as("kafka-consume")?;
     let number = env::args().nth(1).map(|number| number.parse()).transpose();
     let mut left: u64 =

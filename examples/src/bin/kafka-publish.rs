@@ -23,7 +23,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     // The set-up line.
-    opentelemetry::global::set_text_map_propagator(carrier_core::w3c());
+    carrier_core::Propagation::w3c().install()?;
     let provider = carrier_examples::trace_as("kafka-publish")?;
 
     let brokers = env::var("KAFKA_BROKERS").unwrap_or_else(|_| "127.0.0.1:9092".to_owned());

@@ -29,7 +29,6 @@ gateway: producer send orders
 packing: consumer process orders
   scope carrier-kafka {version} https://opentelemetry.io/schemas/1.44.0
   parent send orders of gateway, remote
-  link send orders of gateway, remote
   carrier.queue.duration = *
   messaging.consumer.group.name = packing
   messaging.destination.name = carrier-handoff-orders-*
@@ -59,7 +58,6 @@ packing: producer send parcels
 shipping: consumer process parcels
   scope carrier-amqp {version} https://opentelemetry.io/schemas/1.44.0
   parent send parcels of packing, remote
-  link send parcels of packing, remote
   carrier.settlement = acked
   messaging.destination.name = carrier-handoff-parcels-*
   messaging.destination.template = parcels

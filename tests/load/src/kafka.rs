@@ -1,138 +1,135 @@
-//! Kafka at full speed: `BaseProducer`, acks=1, records of 100 bytes.
+//! Kafka at full speed: `BaseProducer`, acks=1.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
-use carrier_core::Propagation;
 use carrier_kafka::Instrumentation;
+use carrier_measure::{PARENT, own};
+use opentelemetry::Context;
 use opentelemetry::global::{get_text_map_propagator, set_text_map_propagator};
+use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::config::FromClientConfigAndContext as _;
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaResult;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext};
 
-use crate::bounds::Bounds;
-use crate::by_hand::{Ending, Spans};
-use crate::context::{self, Level2};
+use crate::BODY;
+use crate::context;
 use crate::peers::{Copied, Short};
-use crate::topic::Topic;
-use crate::usage::{Figures, Moment};
-use crate::{BODY, variable};
+use crate::spans::{Ending, Spans};
+use crate::usage::{Bounds, Figures, measured};
 
-/// Below what librdkafka's queue holds: a full one would make the sender try again, instrumented or not.
+/// Less than librdkafka's queue holds: if it were full, the sender would have to try again.
 const IN_FLIGHT: i32 = 50_000;
 
 /// Messages between two polls.
 const PIECE: u32 = 100;
 
-/// Messages before the clock starts: they connect.
-const FIRST: u32 = 10_000;
-
-type Record<'a> = BaseRecord<'a, (), [u8]>;
-
-pub(crate) fn config() -> anyhow::Result<ClientConfig> {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", variable("KAFKA_BROKERS")?)
-        .set("acks", "1")
-        .set("message.timeout.ms", "30000");
-    Ok(config)
+/// Creates a topic that the run has for itself, and deletes it: a hundred runs would fill a disk.
+pub(crate) async fn with_topic<T>(
+    work: impl AsyncFnOnce(ClientConfig, &str) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let kafka = carrier_tests::kafka().await;
+    let mut config = kafka.client_config();
+    config.set("message.timeout.ms", "30000");
+    let topic = carrier_tests::unique_name("load");
+    kafka.create_topic(&topic, 1).await;
+    context::install();
+    let result = work(config, &topic).await;
+    let admin: AdminClient<DefaultClientContext> = kafka.client_config().create()?;
+    admin.delete_topics(&[&topic], &AdminOptions::new()).await?;
+    result
 }
 
-pub(crate) fn run(variant: &str, bounds: Bounds) -> anyhow::Result<Figures> {
-    let config = config()?;
-    let topic = Topic::create(&config)?;
-    let figures = measure(variant, bounds, &config, &topic.name);
-    topic.delete()?;
-    figures
+type Headers = Box<dyn Fn() -> Option<OwnedHeaders>>;
+
+fn injected(inject: impl Fn(&mut OwnedHeaders) + 'static) -> Headers {
+    Box::new(move || {
+        let mut headers = OwnedHeaders::new_with_capacity(1);
+        inject(&mut headers);
+        Some(headers)
+    })
 }
 
-fn measure(variant: &str, bounds: Bounds, config: &ClientConfig, topic: &str) -> anyhow::Result<Figures> {
-    let level2 = Level2::named(variant);
-    let is_recorded = level2.map_or(variant != "span-dropped", |choice| choice.is_recorded);
-    let _parent = context::enter(is_recorded);
-    let deliveries = Deliveries::default();
-    if let Some(choice) = level2 {
-        set_text_map_propagator(carrier_core::w3c());
-        let kafka = context::instrumentation!(Instrumentation::builder().config(config), choice);
-        let producer = kafka.base_producer(config, deliveries.clone())?;
-        let send = || producer.send(record(topic)).map_err(|(error, _)| error);
-        return drive(bounds, &producer, &deliveries, send);
-    }
-    if matches!(variant, "span-dropped" | "span-recorded") {
-        set_text_map_propagator(carrier_core::w3c());
-        let spans = Spans::new(topic, &variable("KAFKA_BROKERS")?);
-        let producer: BaseProducer<Ending> =
-            BaseProducer::from_config_and_context(config, Ending(deliveries.clone()))?;
-        return drive(bounds, &producer, &deliveries, || {
-            producer.send(spans.record(topic)).map_err(|(error, _)| error)
-        });
-    }
-    let producer = BaseProducer::from_config_and_context(config, deliveries.clone())?;
-    let send = |record| producer.send(record).map_err(|(error, _): (KafkaError, Record<'_>)| error);
-    let measure = |make: &dyn Fn() -> Record<'static>| drive(bounds, &producer, &deliveries, || send(make()));
-    let topic: &'static str = topic.to_owned().leak();
-    match variant {
-        "bare" => measure(&|| record(topic)),
-        "ready" => measure(&|| {
-            let header = Header { key: "traceparent", value: Some(context::READY) };
-            record(topic).headers(OwnedHeaders::new_with_capacity(1).insert(header))
+/// The headers of a message, without level 2.
+fn headers(variant: &str) -> anyhow::Result<Headers> {
+    let stock = |inject: fn(&dyn TextMapPropagator, &mut OwnedHeaders)| {
+        set_text_map_propagator(TraceContextPropagator::new());
+        injected(move |headers| get_text_map_propagator(|stock| inject(stock, headers)))
+    };
+    Ok(match variant {
+        "bare" => Box::new(|| None),
+        "ready" => Box::new(|| {
+            let header = Header { key: "traceparent", value: Some(PARENT) };
+            Some(OwnedHeaders::new_with_capacity(1).insert(header))
         }),
-        "level1" => {
-            set_text_map_propagator(carrier_core::w3c());
-            measure(&|| {
-                let mut record = record(topic);
-                carrier_kafka::inject(&opentelemetry::Context::current(), &mut record);
-                record
-            })
-        }
+        "level1" => injected(|headers| drop(carrier_kafka::inject(&Context::current(), headers))),
         "level1-own" => {
-            let own = Propagation::builder().propagator(carrier_core::w3c()).build();
-            measure(&|| {
-                let mut record = record(topic);
-                carrier_kafka::inject_with(&own, &opentelemetry::Context::current(), &mut record);
-                record
-            })
+            let own = own();
+            injected(move |headers| drop(carrier_kafka::inject_with(&own, &Context::current(), headers)))
         }
-        "short" | "copied" => {
-            set_text_map_propagator(TraceContextPropagator::new());
-            if variant == "short" {
-                return measure(&|| {
-                    let mut headers = Short::default();
-                    get_text_map_propagator(|propagator| propagator.inject(&mut headers));
-                    record(topic).headers(headers.0)
-                });
-            }
-            measure(&|| {
-                let mut headers = Copied::default();
-                get_text_map_propagator(|propagator| propagator.inject(&mut headers));
-                record(topic).headers(headers.0)
-            })
-        }
+        "short" => stock(|stock, headers| stock.inject(&mut Short(headers))),
+        "copied" => stock(|stock, headers| stock.inject(&mut Copied(headers))),
         _ => bail!("there is no such variant"),
-    }
+    })
 }
 
-pub(crate) fn record(topic: &str) -> Record<'_> {
+pub(crate) async fn run(variant: &str, bounds: Bounds) -> anyhow::Result<Figures> {
+    with_topic(async |mut config, topic| {
+        config.set("acks", "1");
+        let _parent = context::enter(variant);
+        let deliveries = Deliveries::default();
+        if context::is_level2(variant) {
+            let kafka = context::instrumentation!(Instrumentation::builder().config(&config), variant);
+            let producer = kafka.base_producer_with_context(&config, deliveries.clone())?;
+            let send = || producer.send(record(topic)).map_err(|(error, _)| error);
+            return drive(bounds, producer.inner(), &deliveries, send).await;
+        }
+        if variant.starts_with("span-") {
+            let broker = carrier_tests::kafka().await.brokers().rsplit_once(':');
+            let server = broker.map(|(address, port)| (address.into(), port.parse().unwrap_or(9_092)));
+            let is_recorded = context::is_recorded(variant);
+            let spans = Spans { server, ..Spans::new(&context::tracer_provider(), topic, is_recorded) };
+            let ending = Ending(deliveries.clone());
+            let producer: BaseProducer<_> = BaseProducer::from_config_and_context(&config, ending)?;
+            let send = || producer.send(spans.record(topic, &BODY)).map_err(|(error, _)| error);
+            return drive(bounds, &producer, &deliveries, send).await;
+        }
+        let headers = headers(variant)?;
+        let producer: BaseProducer<_> = BaseProducer::from_config_and_context(&config, deliveries.clone())?;
+        let send = || {
+            let record = BaseRecord { headers: headers(), ..record(topic) };
+            producer.send(record).map_err(|(error, _)| error)
+        };
+        drive(bounds, &producer, &deliveries, send).await
+    })
+    .await
+}
+
+pub(crate) fn record(topic: &str) -> BaseRecord<'_, (), [u8]> {
     BaseRecord::to(topic).payload(&BODY[..])
 }
 
-/// Sends until the bounds are reached and all is delivered; the clock starts behind the first messages.
-fn drive<C: ProducerContext>(
+async fn drive<C: ProducerContext>(
     bounds: Bounds,
     producer: &BaseProducer<C>,
     deliveries: &Deliveries,
     mut send: impl FnMut() -> KafkaResult<()>,
 ) -> anyhow::Result<Figures> {
-    let first = send_all(bounds.of(FIRST), IN_FLIGHT, producer, &mut send)?;
-    let began = Moment::now();
-    let sent = send_all(bounds.of(bounds.messages), IN_FLIGHT, producer, &mut send)?;
-    let figures = began.until_now(sent)?;
-    deliveries.must_be(first + sent)?;
+    let mut all = 0;
+    let figures = measured(bounds, 10_000, async |bounds| {
+        let sent = send_all(bounds, IN_FLIGHT, producer, &mut send)?;
+        all += sent;
+        Ok(sent)
+    });
+    let figures = figures.await?;
+    deliveries.must_be(all)?;
     Ok(figures)
 }
 
@@ -144,18 +141,18 @@ pub(crate) fn send_all<C: ProducerContext>(
     send: &mut impl FnMut() -> KafkaResult<()>,
 ) -> anyhow::Result<u32> {
     let mut sent = 0;
-    while sent < bounds.messages && !bounds.is_over() {
+    while bounds.allow(sent) {
         for _ in 0..PIECE.min(bounds.messages - sent) {
             send()?;
             sent += 1;
         }
         producer.poll(Duration::ZERO);
         while producer.in_flight_count() > in_flight {
-            ensure!(!bounds.is_over(), "the broker takes no more messages");
+            ensure!(!bounds.left().is_zero(), "the broker takes no more messages");
             producer.poll(Duration::from_millis(1));
         }
     }
-    producer.flush(bounds.time)?;
+    producer.flush(bounds.left())?;
     Ok(sent)
 }
 

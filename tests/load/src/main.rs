@@ -1,34 +1,43 @@
-//! One run of one variant of the end-to-end measurement: `cargo xtask load` starts it many times, in turn.
+//! The end-to-end measurement: `cargo xtask load` runs it.
 //!
-//! It is told what to do by its arguments (`carrier-load <part> <variant> <messages> <seconds>`) and where by `AMQP_URL` and
-//! `KAFKA_BROKERS`, stops by itself, and prints one line: see [`usage::Figures`].
+//! Usage: carrier-load [--quick] [part]…
+//!
+//! It starts itself once for each run of each variant (`carrier-load run <part> <variant> <messages>`), with `AMQP_URL` and
+//! `KAFKA_BROKERS` set.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is its purpose")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod bounds;
-mod by_hand;
 mod context;
 mod kafka;
-mod kafka_awaited;
 mod peers;
+mod plan;
 mod rabbitmq;
+mod rounds;
 mod soak;
-mod topic;
+mod spans;
+mod table;
 mod usage;
 
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 
-use crate::bounds::Bounds;
+use crate::usage::Bounds;
 
-/// Bytes of a message's body in all variants.
+/// The bytes of a message's body in all variants.
 const BODY: [u8; 100] = [b'x'; 100];
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let result = match words[..] {
+        ["run", part, variant, messages] => one_run(part, variant, messages).await,
+        ["--quick", ref parts @ ..] => rounds::measure(true, parts).await,
+        ref parts => rounds::measure(false, parts).await,
+    };
+    match result {
+        Ok(is_good) => ExitCode::from(u8::from(!is_good)),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -36,26 +45,15 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> anyhow::Result<()> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let [part, variant, bounds @ ..] = &words[..] else {
-        bail!("usage: carrier-load <part> <variant> <messages> <seconds>");
-    };
-    let bounds = Bounds::parse(bounds)?;
-    if part == "soak" {
-        return soak::run(bounds);
-    }
-    let figures = match part.as_str() {
-        "kafka" | "kafka-level1" => kafka::run(variant, bounds),
-        "kafka-awaited" => kafka_awaited::run(variant, bounds).await,
+async fn one_run(part: &str, variant: &str, messages: &str) -> anyhow::Result<bool> {
+    let bounds = Bounds::new(messages.parse()?);
+    let figures = match part {
+        "soak" => return soak::run(bounds).await,
+        "kafka" | "kafka-level1" => kafka::run(variant, bounds).await,
         "rabbitmq" => rabbitmq::run(variant, bounds).await,
-        _ => bail!("there is no part `{part}`"),
+        _ => bail!("there is no such part"),
     };
-    let figures = figures.with_context(|| format!("{part} {variant}"))?;
-    println!("{figures}");
-    Ok(())
-}
-
-fn variable(name: &str) -> anyhow::Result<String> {
-    std::env::var(name).with_context(|| format!("{name} does not say where the broker is"))
+    let [rate, cpu, peak] = figures.with_context(|| format!("{part} {variant}"))?;
+    println!("{rate} {cpu} {peak}");
+    Ok(true)
 }

@@ -1,19 +1,19 @@
-//! RabbitMQ with confirms, 512 messages in flight, bodies of 100 bytes.
+//! RabbitMQ with confirms, 512 messages in flight.
 
 use std::collections::VecDeque;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use carrier_amqp::Instrumentation;
+use carrier_measure::PARENT;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::uri::AMQPUri;
-use lapin::{BasicProperties, Confirmation, Connection, ConnectionProperties};
-use opentelemetry::global::set_text_map_propagator;
+use lapin::{BasicProperties, Confirmation};
+use opentelemetry::Context;
 
-use crate::bounds::Bounds;
-use crate::context::{self, Level2};
-use crate::usage::{Figures, Moment};
-use crate::{BODY, variable};
+use crate::BODY;
+use crate::context;
+use crate::usage::{Bounds, Figures, measured};
 
 const IN_FLIGHT: usize = 512;
 
@@ -21,22 +21,21 @@ const IN_FLIGHT: usize = 512;
 const FIRST: u32 = 2_000;
 
 pub(crate) async fn run(variant: &str, bounds: Bounds) -> anyhow::Result<Figures> {
-    let uri: AMQPUri = variable("AMQP_URL")?.parse().map_err(|_| anyhow!("AMQP_URL is no AMQP URL"))?;
-    let connection = Connection::connect_uri(uri.clone(), ConnectionProperties::default()).await?;
-    let channel = connection.create_channel().await?;
+    let rabbitmq = carrier_tests::rabbitmq().await;
+    let uri: AMQPUri = rabbitmq.url().parse().map_err(|_| anyhow!("AMQP_URL is no AMQP URL"))?;
+    let channel = rabbitmq.channel().await;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    // Goes away with the connection, and never holds many messages.
+    // It goes away with the connection, and never holds many messages.
     let mut arguments = FieldTable::default();
     arguments.insert("x-max-length".into(), AMQPValue::LongInt(1_000));
     let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
     let queue = channel.queue_declare("".into(), options, arguments).await?.name().clone();
 
-    let level2 = Level2::named(variant);
-    let _parent = context::enter(level2.is_none_or(|choice| choice.is_recorded));
-    set_text_map_propagator(carrier_core::w3c());
+    let _parent = context::enter(variant);
+    context::install();
     let to = || (ShortString::default(), queue.clone(), BasicPublishOptions::default());
-    if let Some(choice) = level2 {
-        let amqp = context::instrumentation!(Instrumentation::builder().uri(&uri), choice);
+    if context::is_level2(variant) {
+        let amqp = context::instrumentation!(Instrumentation::builder().uri(&uri), variant);
         let channel = amqp.channel(channel);
         let publish = async || {
             let (exchange, queue, options) = to();
@@ -44,30 +43,28 @@ pub(crate) async fn run(variant: &str, bounds: Bounds) -> anyhow::Result<Figures
         };
         return drive(bounds, publish).await;
     }
-    let publish = async |properties| {
-        let (exchange, queue, options) = to();
-        channel.basic_publish(exchange, queue, options, &BODY, properties).await
-    };
-    match variant {
-        "bare" => drive(bounds, async || publish(BasicProperties::default()).await).await,
-        "ready" => drive(bounds, async || publish(ready()).await).await,
-        "level1" => drive(bounds, async || publish(injected()).await).await,
+    let properties: fn() -> BasicProperties = match variant {
+        "bare" => BasicProperties::default,
+        "ready" => || {
+            let mut headers = FieldTable::default();
+            headers.insert("traceparent".into(), AMQPValue::LongString(PARENT.into()));
+            BasicProperties::default().with_headers(headers)
+        },
+        "level1" => || {
+            let mut properties = BasicProperties::default();
+            carrier_amqp::inject(&Context::current(), &mut properties);
+            properties
+        },
         _ => bail!("there is no such variant"),
-    }
+    };
+    let publish = async || {
+        let (exchange, queue, options) = to();
+        channel.basic_publish(exchange, queue, options, &BODY, properties()).await
+    };
+    drive(bounds, publish).await
 }
 
-fn ready() -> BasicProperties {
-    let mut headers = FieldTable::default();
-    headers.insert("traceparent".into(), AMQPValue::LongString(context::READY.into()));
-    BasicProperties::default().with_headers(headers)
-}
-
-fn injected() -> BasicProperties {
-    let mut properties = BasicProperties::default();
-    carrier_amqp::inject(&opentelemetry::Context::current(), &mut properties);
-    properties
-}
-
+/// Publishes, and never has more than so many messages without their confirmation.
 async fn drive<C>(
     bounds: Bounds,
     mut publish: impl AsyncFnMut() -> lapin::Result<C>,
@@ -75,37 +72,21 @@ async fn drive<C>(
 where
     C: Future<Output = lapin::Result<Confirmation>>,
 {
-    publish_all(bounds.of(FIRST), &mut publish).await?;
-    let began = Moment::now();
-    let sent = publish_all(bounds.of(bounds.messages), &mut publish).await?;
-    began.until_now(sent)
-}
-
-/// Publishes, and never has more than so many without their confirmation.
-async fn publish_all<C>(
-    bounds: Bounds,
-    publish: &mut impl AsyncFnMut() -> lapin::Result<C>,
-) -> anyhow::Result<u32>
-where
-    C: Future<Output = lapin::Result<Confirmation>>,
-{
-    let (mut waiting, mut sent) = (VecDeque::with_capacity(IN_FLIGHT), 0);
-    while sent < bounds.messages && !bounds.is_over() {
-        if waiting.len() == IN_FLIGHT {
-            confirmed(waiting.pop_front()).await?;
+    measured(bounds, FIRST, async |bounds| {
+        let (mut waiting, mut sent) = (VecDeque::with_capacity(IN_FLIGHT), 0);
+        loop {
+            let is_sending = bounds.allow(sent);
+            if waiting.len() == IN_FLIGHT || !is_sending {
+                let Some(confirm) = waiting.pop_front() else { return Ok(sent) };
+                let confirm: C = confirm;
+                let is_taken = matches!(confirm.await?, Confirmation::Ack(None));
+                ensure!(is_taken, "the broker did not take a message");
+            }
+            if is_sending {
+                waiting.push_back(publish().await.context("a message was not published")?);
+                sent += 1;
+            }
         }
-        waiting.push_back(publish().await.context("a message was not published")?);
-        sent += 1;
-    }
-    for confirm in waiting {
-        confirmed(Some(confirm)).await?;
-    }
-    Ok(sent)
-}
-
-async fn confirmed(confirm: Option<impl Future<Output = lapin::Result<Confirmation>>>) -> anyhow::Result<()> {
-    if let Some(confirm) = confirm {
-        ensure!(matches!(confirm.await?, Confirmation::Ack(None)), "the broker did not take a message");
-    }
-    Ok(())
+    })
+    .await
 }

@@ -1,86 +1,69 @@
-//! What a run took: time, CPU time and memory of this process.
+//! What a run may do, and what it took: time, CPU time and memory of this process.
 
-use std::fmt;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use rustix::time::{ClockId, clock_gettime};
 
-/// A moment, on the wall clock and on that of the process's CPU time.
-pub(crate) struct Moment {
-    at: Instant,
-    cpu: Duration,
+/// No run takes longer: it reports what it did until then.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// Messages a second, microseconds of CPU time for one message (of all threads of the process), and the most memory that
+/// the process ever had, in MiB.
+pub(crate) type Figures = [f64; 3];
+
+/// A number of messages, and an end in any case.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) messages: u32,
+    until: Instant,
 }
 
-impl Moment {
-    pub(crate) fn now() -> Self {
-        Self { at: Instant::now(), cpu: cpu_time() }
+impl Bounds {
+    pub(crate) fn new(messages: u32) -> Self {
+        Self { messages, until: Instant::now() + LIMIT }
     }
 
-    /// What was needed since then for so many messages.
-    pub(crate) fn until_now(&self, messages: u32) -> anyhow::Result<Figures> {
-        let (time, cpu) = (self.at.elapsed(), cpu_time() - self.cpu);
-        Ok(Figures { messages, time, cpu, peak_kib: memory("VmHWM")? })
+    /// The same end for another number of messages.
+    pub(crate) fn of(self, messages: u32) -> Self {
+        Self { messages, ..self }
     }
-}
 
-/// The line that a run prints.
-#[derive(Debug)]
-pub(crate) struct Figures {
-    messages: u32,
-    time: Duration,
-    /// Of all threads of this process.
-    cpu: Duration,
-    /// The most memory that the process ever had.
-    peak_kib: u64,
-}
+    /// How much time is left.
+    pub(crate) fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
 
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { messages, time, cpu, peak_kib } = self;
-        let (seconds, cpu) = (time.as_secs_f64(), cpu.as_secs_f64());
-        write!(f, "messages={messages} seconds={seconds:.6} cpu_seconds={cpu:.6} peak_kib={peak_kib}")
+    /// Whether one more message may be sent.
+    pub(crate) fn allow(&self, sent: u32) -> bool {
+        sent < self.messages && !self.left().is_zero()
     }
 }
 
-/// How much memory the process has now.
-pub(crate) fn resident_kib() -> anyhow::Result<u64> {
-    memory("VmRSS")
+/// Sends the first messages, which connect, and then those that are measured. `send_all` returns how many it sent.
+pub(crate) async fn measured(
+    bounds: Bounds,
+    first: u32,
+    mut send_all: impl AsyncFnMut(Bounds) -> anyhow::Result<u32>,
+) -> anyhow::Result<Figures> {
+    send_all(bounds.of(first)).await?;
+    let (began, cpu) = (Instant::now(), cpu_seconds());
+    let messages = f64::from(send_all(bounds).await?);
+    let (seconds, cpu) = (began.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    ensure!(messages > 0.0, "no message was sent");
+    Ok([messages / seconds, cpu * 1e6 / messages, mib("VmHWM")?])
 }
 
-fn cpu_time() -> Duration {
+fn cpu_seconds() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
-    let nanoseconds = Duration::from_nanos(time.tv_nsec.unsigned_abs());
-    Duration::from_secs(time.tv_sec.unsigned_abs()) + nanoseconds
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-fn memory(field: &str) -> anyhow::Result<u64> {
-    let status = fs::read_to_string("/proc/self/status").context("only Linux says how much memory it is")?;
-    kib(&status, field).with_context(|| format!("/proc/self/status has no {field}"))
-}
-
-/// The value of a field in KiB: `VmRSS:     1234 kB`.
-fn kib(status: &str, field: &str) -> Option<u64> {
-    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
-    value.split_whitespace().next()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_a_field_of_its_own() {
-        let status = "Name:\tVmRSS\nVmRSSx:\t 1 kB\nVmRSS:\t    5320 kB\n";
-        assert_eq!((kib(status, "VmRSS"), kib(status, "VmHWM")), (Some(5_320), None));
-        assert!(resident_kib().unwrap() > 0);
-    }
-
-    #[test]
-    fn a_run_is_one_line_that_a_program_reads() {
-        let (time, cpu) = (Duration::from_millis(1_500), Duration::from_micros(7));
-        let figures = Figures { messages: 10, time, cpu, peak_kib: 3 };
-        assert_eq!(figures.to_string(), "messages=10 seconds=1.500000 cpu_seconds=0.000007 peak_kib=3");
-    }
+/// Memory of this process: a field of Linux's status file, such as `VmRSS:     1234 kB`.
+pub(crate) fn mib(field: &str) -> anyhow::Result<f64> {
+    let status = fs::read_to_string("/proc/self/status").context("only Linux reports the memory")?;
+    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let kib = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    Ok(kib.with_context(|| format!("/proc/self/status has no {field}"))? / 1_024.0)
 }

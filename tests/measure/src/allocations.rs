@@ -4,8 +4,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
 
-use crate::limits::{Found, Limits};
-use crate::{FLOOR, Meter};
+use crate::limits::{self, Found, limits};
+use crate::meter::{Case, FLOOR, Meter};
+use crate::ours;
 
 thread_local! {
     static COUNT: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
@@ -43,40 +44,36 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Counts what each case allocates when what is made once is there.
+/// Counts what each case allocates after everything that is made once is there.
 #[derive(Debug, Default)]
-pub struct Allocations {
-    found: Vec<Found<(usize, usize)>>,
-}
+pub struct Allocations(Vec<Found<(usize, usize)>>);
 
 impl Allocations {
-    /// Compares what was found with the limits of `limits.txt`, and with its floor. What was found is printed for those who
-    /// look, as `allocations|row|who|allocations|bytes`.
+    /// Counts the cases, and compares them with their floors and `limits.txt`. It prints what was found, as
+    /// `allocations|row|who|allocations|bytes`.
     ///
     /// # Panics
     ///
-    /// Where something is over a limit, or not what the limit counts on; the message has the numbers.
+    /// If something is over its limit; the message has the numbers.
     #[track_caller]
-    #[allow(clippy::print_stdout, reason = "a test's output is shown where somebody asks for it")]
-    pub fn assert_within_limits(&self) {
-        let limits = Limits::read();
-        let mut over = Vec::new();
-        let mut floor = (0, 0);
-        for Found { row, who, amount } in &self.found {
-            println!("allocations|{row}|{who}|{}|{}", amount.0, amount.1);
+    pub fn check(cases: impl Fn(&mut Self)) {
+        let mut all = Self::default();
+        ours::passes(|| cases(&mut all));
+        let (limits, mut over, mut floor) = (limits(), Vec::new(), (0, 0));
+        for found in &all.0 {
+            let Found { row, who, amount: (count, bytes) } = found;
+            println!("allocations|{row}|{who}|{count}|{bytes}");
             if who == FLOOR {
-                floor = *amount;
-                continue;
+                floor = found.amount;
             }
-            let Some(limit) = limits.of(row, who) else { continue };
-            let allowed = (
-                floor.0.saturating_add_signed(limit.allocations),
-                floor.1.saturating_add_signed(limit.bytes),
-            );
-            if amount.0 > allowed.0 || amount.1 > allowed.1 {
+            let Some(limit) = limits::of(&limits, found) else { continue };
+            let most_count = floor.0.saturating_add_signed(limit.allocations.0);
+            let most_bytes = floor.1.saturating_add_signed(limit.allocations.1);
+            if *count > most_count || *bytes > most_bytes {
                 over.push(format!(
-                    "{row}, {who}: {} allocations of {} bytes, and at most {} of {} are allowed (the floor has {} of {})",
-                    amount.0, amount.1, allowed.0, allowed.1, floor.0, floor.1
+                    "{row}, {who}: {count} allocations of {bytes} bytes, and at most {most_count} of {most_bytes} are \
+                     allowed (the floor has {} of {})",
+                    floor.0, floor.1
                 ));
             }
         }
@@ -85,16 +82,11 @@ impl Allocations {
 }
 
 impl Meter for Allocations {
-    fn case<I, O>(
-        &mut self,
-        row: &str,
-        who: &str,
-        mut make: impl FnMut() -> I,
-        mut work: impl FnMut(I) -> O,
-    ) {
+    fn case<I, O>(&mut self, case: Case<'_, '_>, mut make: impl FnMut() -> I, mut work: impl FnMut(I) -> O) {
+        let Case { row, who, .. } = case;
         drop(work(make()));
         let input = make();
         let amount = Counting::during(|| work(input));
-        self.found.push(Found { row: row.to_owned(), who: who.to_owned(), amount });
+        self.0.push(Found { row: row.to_owned(), who: who.to_owned(), amount });
     }
 }

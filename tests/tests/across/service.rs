@@ -1,22 +1,11 @@
 //! A service: its own tracer provider, and one span for what it does.
 
-use std::time::Duration;
-
 use carrier_tests::telemetry::Recorder;
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, Tracer as _};
 use opentelemetry_sdk::trace::SpanData;
 
-/// How long anything may take that a test waits for.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
-
-/// Waits for the event, but not for ever.
-pub(crate) async fn within<F: Future>(what: &str, event: F) -> F::Output {
-    match tokio::time::timeout(LIMIT, event).await {
-        Ok(output) => output,
-        Err(_) => panic!("{what}: not within {LIMIT:?}"),
-    }
-}
+pub(crate) use carrier_tests::{LIMIT, within};
 
 /// One service of several: nothing but messages connects it with the others.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use carrier_amqp::testing::assert_carries;
 use carrier_amqp::{extract_with, frame_budget, inject_with};
-use carrier_core::{Budget, Outcome, Propagation, w3c};
+use carrier_core::{Budget, InjectionOutcome, Propagation, w3c};
 use carrier_tests::telemetry::{SPAN_ID, sampled_context};
 use carrier_tests::{RabbitMq, rabbitmq, unique_name};
 use futures::StreamExt as _;
@@ -100,7 +100,7 @@ async fn headers_of_the_users_that_nearly_fill_the_frame_are_published_without_a
     let propagation = Propagation::builder().propagator(w3c()).budget(budget).build();
     let mut properties = user_headers(80);
     let report = inject_with(&propagation, &heavy(), &mut properties);
-    assert_eq!(report.outcome(), Outcome::NoRoom);
+    assert_eq!(report.outcome(), InjectionOutcome::NoRoom);
     assert_eq!(properties, user_headers(80));
     assert_eq!(publish(&channel, "", &queue, properties, b"").await, Confirmation::Ack(None));
     assert!(connection.status().connected());

@@ -1,22 +1,23 @@
 //! Context through RabbitMQ: every test publishes to a real broker and looks at what comes out of it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod absence;
+mod bad_values;
+mod broker;
 mod budget;
-mod connecting;
 mod foreign;
-mod hostile;
+mod forwarding;
 mod instrumentation;
 mod instrumented;
+mod io_loop;
 mod load;
 mod nesting;
+mod no_context;
 mod pitfalls;
+mod raw;
 mod redelivery;
-mod republishing;
 mod restart;
 mod round_trip;
 mod routing;
 mod sizes;
 mod support;
-mod values;
-mod wire;
+mod user_headers;

@@ -19,8 +19,8 @@ use lapin::types::AMQPValue;
 use lapin::{BasicProperties, Channel};
 use opentelemetry::Context;
 
+use crate::raw;
 use crate::support::{carrying, channel, consumer, next, publish, table};
-use crate::wire;
 
 /// The queue that the consumer in a process of its own is for.
 const QUEUE: &str = "CARRIER_NESTING_QUEUE";
@@ -81,7 +81,7 @@ async fn consumer_in_a_process_of_its_own() {
 
 async fn assert_read_with_a_larger_stack(name: &[u8]) {
     let (channel, queue) = queue().await;
-    wire::publish(&queue, vec![(name, wire::nested_arrays(1_000))]).await;
+    raw::publish(&queue, vec![(name, raw::nested_arrays(1_000))]).await;
     publish(&channel, "", &queue, carrying(&sampled_context()), b"").await;
     let output = consume(&queue, Some(LARGER_STACK)).await;
     assert!(output.status.success(), "{output:?}");
@@ -104,7 +104,7 @@ async fn a_users_header_nested_a_thousand_deep_is_injected_beside_with_a_larger_
 #[tokio::test]
 async fn headers_nested_five_thousand_deep_abort_every_lapin_consumer() {
     let (channel, queue) = queue().await;
-    wire::publish(&queue, vec![(b"traceparent", wire::nested_arrays(5_000))]).await;
+    raw::publish(&queue, vec![(b"traceparent", raw::nested_arrays(5_000))]).await;
     for _ in 0..2 {
         let output = consume(&queue, None).await;
         let said = String::from_utf8_lossy(&output.stderr);

@@ -1,8 +1,6 @@
 //! What the topics share: a queue of a test's own, the registered propagator, waiting with a bound.
 
-use std::future::Future;
 use std::sync::Once;
-use std::time::Duration;
 
 use carrier_amqp::inject;
 use carrier_tests::rabbitmq;
@@ -13,21 +11,12 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Consumer};
 use opentelemetry::Context;
 
-/// How long anything may take that normally takes milliseconds.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) use carrier_tests::{LIMIT, within};
 
 /// Registers the propagator that the README says to register.
 pub(crate) fn register_propagator() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| opentelemetry::global::set_text_map_propagator(carrier_core::w3c()));
-}
-
-/// Waits for a future, and says what did not happen where it takes too long.
-pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(LIMIT, future).await {
-        Ok(output) => output,
-        Err(_) => panic!("not within {} s: {what}", LIMIT.as_secs()),
-    }
 }
 
 /// A channel with publisher confirms, on a connection of its own.

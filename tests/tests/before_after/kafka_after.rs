@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
 use rdkafka::error::KafkaResult;
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::FutureRecord;
 use rdkafka::{ClientConfig, Message as _};
 
 use crate::Worked;
 
 pub(crate) async fn run(config: &ClientConfig, topic: &str, worked: &Worked) -> KafkaResult<()> {
     let kafka = carrier_kafka::Instrumentation::builder().config(config).build();
-    let producer = kafka.future_producer(config.create::<FutureProducer>()?);
+    let producer = kafka.future_producer(config)?;
     let order = FutureRecord::to(topic).key("17").payload("three lamps");
     producer.send(order, Duration::from_secs(5)).await.map_err(|(error, _)| error)?;
 

@@ -7,7 +7,7 @@ use crate::Worked;
 
 pub(crate) async fn run(uri: &str, queue: &str, worked: &Worked) -> Result<()> {
     let connection = Connection::connect(uri, Default::default()).await?;
-    let amqp = carrier_amqp::Instrumentation::builder().url(uri).build();
+    let amqp = carrier_amqp::Instrumentation::builder().url(uri)?.build();
     let channel = amqp.channel(connection.create_channel().await?);
     let order = b"three lamps";
     channel.basic_publish("".into(), queue.into(), Default::default(), order, Default::default()).await?;

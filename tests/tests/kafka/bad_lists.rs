@@ -111,10 +111,12 @@ async fn keys_that_are_not_utf8_do_not_hide_the_last_of_two_traceparents() {
 }
 
 #[tokio::test]
-async fn keys_of_another_case_are_other_headers() {
+async fn a_key_in_another_case_is_the_same_field() {
     let upper: Header<'_> = (b"TRACEPARENT", Some(A.as_bytes()));
-    let found = found_in(vec![raw::headers([upper])]).await;
-    assert_nothing(&found[0]);
+    assert_eq!(used_of(&[upper]).await, A);
+    let mixed: Header<'_> = (b"Traceparent", Some(B.as_bytes()));
+    assert_eq!(used_of(&[upper, mixed]).await, B);
+    assert_eq!(used_of(&[mixed, parent(A)]).await, A);
 }
 
 #[tokio::test]

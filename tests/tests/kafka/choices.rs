@@ -1,6 +1,6 @@
 //! The settings of `Propagation`, on records that went through the broker.
 
-use carrier_core::{Conflict, Existing, Outcome, Propagation, Trust, w3c};
+use carrier_core::{Conflict, Existing, InjectionOutcome, Propagation, Trust, w3c};
 use carrier_kafka::{extract_with, inject_with, inspect_with, message_budget};
 use carrier_tests::telemetry::sampled_context;
 use opentelemetry::KeyValue;
@@ -60,7 +60,7 @@ async fn a_forwarder_that_keeps_the_context_sends_the_same_bytes_on() {
     let mut record = FutureRecord::<[u8], [u8]>::to(&to).payload(b"");
     record.headers = received.headers().map(|headers| headers.detach());
     let report = inject_with(&keep, &opentelemetry::Context::new(), &mut record);
-    assert_eq!(report.outcome(), Outcome::Kept);
+    assert_eq!(report.outcome(), InjectionOutcome::Kept);
     producer.send(record, LIMIT).await.unwrap();
 
     let list = |headers: &rdkafka::message::BorrowedHeaders| -> Vec<_> {

@@ -9,6 +9,7 @@ mod codecs;
 mod consumers;
 mod forwarding;
 mod groups;
+mod instrumentation;
 mod instrumented;
 mod no_context;
 mod producers;

@@ -12,8 +12,7 @@ use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::message::{BorrowedMessage, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
-/// How long anything may take that a test waits for.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) use carrier_tests::{LIMIT, within};
 
 /// The broker, with the README's set-up line behind it.
 pub(crate) async fn kafka() -> &'static Kafka {
@@ -27,14 +26,6 @@ pub(crate) async fn topic(partitions: i32) -> String {
     let name = unique_name("topic");
     kafka().await.create_topic(&name, partitions).await;
     name
-}
-
-/// Waits for the event, but not for ever.
-pub(crate) async fn within<F: Future>(what: &str, event: F) -> F::Output {
-    match tokio::time::timeout(LIMIT, event).await {
-        Ok(output) => output,
-        Err(_) => panic!("{what}: not within {LIMIT:?}"),
-    }
 }
 
 pub(crate) async fn receive(consumer: &StreamConsumer) -> BorrowedMessage<'_> {

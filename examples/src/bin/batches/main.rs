@@ -42,9 +42,10 @@ fn main() -> ExitCode {
     };
 
     // The set-up lines: W3C trace context and baggage, and providers that the instrumentation finds when it is built.
-    opentelemetry::global::set_text_map_propagator(carrier_core::w3c());
+    let installed = carrier_core::Propagation::w3c().install().map_err(anyhow::Error::from);
     let waiting = Waiting::measured_globally();
-    let result = carrier_examples::record_as("batches").and_then(|(provider, recording)| {
+    let recorded = installed.and_then(|()| carrier_examples::record_as("batches"));
+    let result = recorded.and_then(|(provider, recording)| {
         let runtime = Runtime::new()?;
         let code = runtime.block_on(run(&options, &recording, &waiting));
         // Whatever still waits for a broker need not be waited for.

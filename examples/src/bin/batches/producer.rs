@@ -20,7 +20,7 @@ static ORDERS: [(&str, [&str; 3]); 3] = [
 pub(crate) async fn produce(kafka: &Instrumentation, broker: &Kafka) -> anyhow::Result<usize> {
     // The producer is carrier's, and the rest as with rdkafka's: each record carries the context of a span that ends with
     // the delivery report.
-    let producer = kafka.future_producer(broker.producer_config().create()?);
+    let producer = kafka.future_producer(&broker.producer_config())?;
     let mut count = 0;
     for (tenant, lines) in &ORDERS {
         let request = Context::new().with_baggage([KeyValue::new("tenant", *tenant)]);

@@ -23,6 +23,8 @@ pub(crate) enum NotStored {
     NotCommitted(KafkaError),
 }
 
+impl std::error::Error for NotStored {}
+
 impl fmt::Display for NotStored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use carrier_examples::{connect, rabbitmq, variable, without_password};
+use carrier_kafka::Instrumentation;
+use carrier_kafka::instrumentation::FutureProducer;
 use carrier_tests::unique_name;
 use lapin::options::{BasicConsumeOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -13,7 +15,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::mocking::MockCluster;
-use rdkafka::producer::{DefaultProducerContext, FutureProducer, Producer as _};
+use rdkafka::producer::{BaseProducer, DefaultProducerContext, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::task;
 
@@ -30,7 +32,6 @@ pub(crate) struct Kafka {
     pub(crate) config: ClientConfig,
     /// What the picture says about it.
     pub(crate) description: String,
-    pub(crate) producer: FutureProducer,
     pub(crate) topic: String,
     /// A broker inside librdkafka, which ends when this is dropped.
     mock: Option<MockCluster<'static, DefaultProducerContext>>,
@@ -51,13 +52,9 @@ impl Kafka {
         };
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &brokers);
-        let producer: FutureProducer = config
-            .clone()
-            // An order that nobody took after ten seconds is an error that this program can still show.
-            .set("message.timeout.ms", "10000")
+        let asked: BaseProducer = config
             .create()
             .with_context(|| format!("KAFKA_BROKERS={brokers} cannot be used as an address"))?;
-        let asked = producer.clone();
         task::spawn_blocking(move || asked.client().fetch_metadata(None, LIMIT).map(drop))
             .await?
             .map_err(|error| anyhow!("no Kafka at KAFKA_BROKERS={brokers}: {error}"))?;
@@ -65,7 +62,7 @@ impl Kafka {
             Some(_) => " (rdkafka's MockCluster, inside this program)",
             None => "",
         };
-        let kafka = Self { config, description: format!("{brokers}{kind}"), producer, topic, mock };
+        let kafka = Self { config, description: format!("{brokers}{kind}"), topic, mock };
         if kafka.mock.is_none() {
             let topic = NewTopic::new(&kafka.topic, 1, TopicReplication::Fixed(1));
             let created = kafka.admin()?.create_topics([&topic], &options()).await?;
@@ -74,6 +71,17 @@ impl Kafka {
             }
         }
         Ok(kafka)
+    }
+
+    /// Creates the gateway's producer, which knows the topic already: its first order does not wait for a connection.
+    pub(crate) async fn producer(&self, kafka: &Instrumentation) -> anyhow::Result<FutureProducer> {
+        let mut config = self.config.clone();
+        // An order that nobody took after ten seconds is an error that this program can still show.
+        config.set("message.timeout.ms", "10000");
+        let producer = kafka.future_producer(&config)?;
+        let (asked, topic) = (producer.clone(), self.topic.clone());
+        task::spawn_blocking(move || asked.client().fetch_metadata(Some(&topic), LIMIT).map(drop)).await??;
+        Ok(producer)
     }
 
     /// Returns the configuration of the consumer.

@@ -88,12 +88,7 @@ impl Demo {
 
     /// Keeps the headers for the picture, whatever they came in.
     pub(crate) fn saw(&self, hop: &'static Hop, headers: &impl TextMapReader) {
-        let mut names: Vec<&str> = headers.keys().collect();
-        names.dedup();
-        let headers = names
-            .iter()
-            .flat_map(|name| headers.get_all(name).map(|value| ((*name).to_owned(), text(value))))
-            .collect();
+        let headers = headers.entries().map(|(name, value)| (name.to_owned(), text(value))).collect();
         // Nobody listens any more: the program is about to end with an error of its own.
         let _ = self.arrived.send(Arrived { hop, headers });
     }

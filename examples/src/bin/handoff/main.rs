@@ -53,9 +53,6 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
 
-    // The set-up line: W3C trace context and baggage, for every service of this program.
-    opentelemetry::global::set_text_map_propagator(carrier_core::w3c());
-
     let result = Runtime::new().map_err(Into::into).and_then(|runtime| {
         let result = runtime.block_on(run(&options));
         // Whatever still waits for a broker need not be waited for.
@@ -69,6 +66,9 @@ fn main() -> ExitCode {
 }
 
 async fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    // The set-up line: W3C trace context and baggage, for every service of this program.
+    carrier_core::Propagation::w3c().install()?;
+
     // Begun together: a container takes seconds.
     let rabbitmq = async {
         match options.with_amqp {
@@ -134,7 +134,7 @@ async fn hand_over(
     let instrumented = gateway.kafka(&kafka.config).propagation(demo.propagation(&KAFKA)).build();
     let gateway = Gateway {
         service: gateway.clone(),
-        producer: instrumented.future_producer(kafka.producer.clone()),
+        producer: kafka.producer(&instrumented).await?,
         topic: kafka.topic.clone(),
         demo: demo.clone(),
     };

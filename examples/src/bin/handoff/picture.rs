@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use carrier_core::instrumentation::attribute::QUEUE_DURATION;
 use opentelemetry::Value;
-use opentelemetry::trace::SpanId;
+use opentelemetry::trace::{SpanId, SpanKind};
 
 use crate::check::{Fault, Whole, at, links_to, trace_id};
 use crate::hops::{Arrived, Hop};
@@ -46,7 +46,7 @@ fn parent<'a>(steps: &'a [Step], child: &Step) -> Option<&'a Step> {
 }
 
 fn add_rows(rows: &mut Vec<Row>, steps: &[Step], way: &[&'static Hop], step: &Step, depth: usize) {
-    let linked = parent(steps, step).is_some_and(|parent| links_to(step, parent));
+    let is_received = step.span.span_kind == SpanKind::Consumer && parent(steps, step).is_some();
     rows.push(Row {
         owner: step.service,
         colour: Colour::Of(step.service),
@@ -54,7 +54,7 @@ fn add_rows(rows: &mut Vec<Row>, steps: &[Step], way: &[&'static Hop], step: &St
         depth,
         from: step.span.start_time,
         to: step.span.end_time,
-        kind: if linked { Kind::Linked } else { Kind::Span },
+        kind: if is_received { Kind::Received } else { Kind::Span },
     });
     rows.extend(links(steps, step, depth + 1));
     rows.extend(way.iter().filter_map(|hop| waiting(steps, hop, step, depth + 1)));
@@ -66,11 +66,9 @@ fn add_rows(rows: &mut Vec<Row>, steps: &[Step], way: &[&'static Hop], step: &St
     }
 }
 
-/// The spans that a span links to and that are not its parent.
+/// The spans that a span links to.
 fn links(steps: &[Step], step: &Step, depth: usize) -> impl Iterator<Item = Row> {
-    let others = steps.iter().filter(move |other| {
-        links_to(step, other) && other.span.span_context.span_id() != step.span.parent_span_id
-    });
+    let others = steps.iter().filter(move |other| links_to(step, other));
     others.map(move |other| Row {
         owner: other.service,
         colour: Colour::Of(other.service),

@@ -57,7 +57,10 @@ impl Service {
 
     /// Spans and metrics for Kafka. A service that is a program of its own has registered its providers, and leaves out
     /// the first two lines.
-    pub(crate) fn kafka(&self, config: &ClientConfig) -> carrier_kafka::instrumentation::Builder {
+    pub(crate) fn kafka(
+        &self,
+        config: &ClientConfig,
+    ) -> carrier_kafka::instrumentation::KafkaInstrumentationBuilder {
         carrier_kafka::Instrumentation::builder()
             .tracer_provider(self.tracers.clone())
             .meter_provider(self.meters.clone())
@@ -67,7 +70,7 @@ impl Service {
     }
 
     /// The same for RabbitMQ.
-    pub(crate) fn amqp(&self, uri: &AMQPUri) -> carrier_amqp::instrumentation::Builder {
+    pub(crate) fn amqp(&self, uri: &AMQPUri) -> carrier_amqp::instrumentation::AmqpInstrumentationBuilder {
         carrier_amqp::Instrumentation::builder()
             .tracer_provider(self.tracers.clone())
             .meter_provider(self.meters.clone())

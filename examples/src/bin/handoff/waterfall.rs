@@ -18,8 +18,8 @@ pub(crate) struct Row {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Span,
-    /// A span that also links to its parent.
-    Linked,
+    /// A span below the one that sent its message.
+    Received,
     /// A link to a span elsewhere, which has no time of its own.
     Link,
     /// Nobody works on it: it lies in a queue.
@@ -61,8 +61,8 @@ pub(crate) fn draw(screen: &Screen, traces: &[(String, Vec<Row>)]) {
             say!("{}", columns.line(screen, row));
         }
     }
-    if rows().any(|row| row.kind == Kind::Linked) {
-        say!("  {}", screen.paint(Colour::Faint, "╘ below the span that sent the message, and linked to it"));
+    if rows().any(|row| row.kind == Kind::Received) {
+        say!("  {}", screen.paint(Colour::Faint, "╘ below the span that sent the message"));
     }
 }
 
@@ -70,7 +70,7 @@ fn name(row: &Row) -> String {
     let branch = match (row.depth, row.kind) {
         (0, _) => "",
         (_, Kind::Link | Kind::Waits) => "┊ ",
-        (_, Kind::Linked) => "╘ ",
+        (_, Kind::Received) => "╘ ",
         (_, Kind::Span) => "└ ",
     };
     format!("{}{branch}{}", "  ".repeat(row.depth.saturating_sub(1)), row.label)

@@ -37,17 +37,20 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
 
-    // The set-up line: W3C trace context and baggage.
-    opentelemetry::global::set_text_map_propagator(carrier_core::w3c());
-
-    let result = Runtime::new().map_err(Into::into).and_then(|runtime| match options {
-        Options::Demo(demo) => run(&runtime, &demo),
-        Options::Relay(job) => job.work(&runtime).map(|()| ExitCode::SUCCESS),
-    });
-    result.unwrap_or_else(|error| {
+    start(options).unwrap_or_else(|error| {
         eprintln!("outbox: {}", one_line(&error));
         ExitCode::from(FAILED)
     })
+}
+
+fn start(options: Options) -> anyhow::Result<ExitCode> {
+    // The set-up line: W3C trace context and baggage.
+    carrier_core::Propagation::w3c().install()?;
+    let runtime = Runtime::new()?;
+    match options {
+        Options::Demo(demo) => run(&runtime, &demo),
+        Options::Relay(job) => job.work(&runtime).map(|()| ExitCode::SUCCESS),
+    }
 }
 
 fn run(runtime: &Runtime, demo: &Demo) -> anyhow::Result<ExitCode> {

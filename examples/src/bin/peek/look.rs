@@ -2,8 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use carrier_core::{Extraction, FieldValue, Fields, Propagation, TextMapCarrier, W3c};
-use opentelemetry::propagation::{Injector as _, TextMapPropagator as _};
+use carrier_core::{Extraction, FieldNames, FieldValue, Propagation, TextMapCarrier, W3c};
+use opentelemetry::propagation::TextMapPropagator as _;
 
 /// How many headers are searched for names that only look like a field.
 const MAX_HEADERS: usize = 1_024;
@@ -80,33 +80,32 @@ impl Inspector {
     }
 
     pub(crate) fn look(&self, place: Place, headers: &impl TextMapCarrier, timestamp: Timestamp) -> Look {
-        let mut fields = Vec::new();
-        let mut replaced = Fields::default();
-        for name in self.propagator.fields() {
-            fields.extend(headers.get_all(name).map(|value| (name.to_owned(), Value::of(value))));
-            // Any value: only the name counts.
-            replaced.set(name, "0".to_owned());
-        }
-        let whole = headers.size_without(&Fields::default());
+        let names: Vec<&str> = self.propagator.fields().collect();
+        let wanted = FieldNames::new(&names);
+        let mut found: Vec<_> = headers.find(&wanted).collect();
+        found.sort_by_key(|(index, _)| *index);
+        let fields = found.into_iter().map(|(index, value)| (names[index].to_owned(), Value::of(value)));
+        let (whole, rest) =
+            (headers.measure(&FieldNames::new(&[])).bytes(), headers.measure(&wanted).bytes());
         let (timestamp, age) = timestamp.and_age();
         Look {
             place,
             found: self.propagation.inspect(headers),
-            fields,
+            fields: fields.collect(),
             unread: self.unread(headers),
-            bytes: whole.saturating_sub(headers.size_without(&replaced)),
+            bytes: whole.saturating_sub(rest),
             timestamp,
             age,
         }
     }
 
     fn unread(&self, headers: &impl TextMapCarrier) -> Vec<String> {
-        let is_field = |key: &str| self.propagator.fields().any(|name| name == key);
+        let is_field = |key: &str| self.propagator.fields().any(|name| name.eq_ignore_ascii_case(key));
         let resembles = |key: &str| {
             let key = key.trim().to_ascii_lowercase();
             is_field(&key) || OTHER_FORMATS.contains(&key.as_str())
         };
-        let keys = headers.keys().take(MAX_HEADERS);
+        let keys = headers.entries().map(|(key, _)| key).take(MAX_HEADERS);
         keys.filter(|key| !is_field(key) && resembles(key)).map(str::to_owned).collect()
     }
 }

@@ -33,7 +33,7 @@ The keys of the JSON objects, null where there is nothing to say:
   topic, partition, offset                                   (kafka)
   status           absent, valid, malformed, conflicting, wrong_type, over_limit
   reason           the status as a sentence
-  field            the field that is in doubt
+  field            the field that is not valid
   trace_id, span_id, sampled    the context that is used
   links            contexts that are valid and not used, each with these three
   baggage_members  how many

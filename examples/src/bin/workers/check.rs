@@ -65,8 +65,10 @@ fn way(job: &Job, spans: &[SpanData]) -> Option<String> {
     let sent = &sent.span_context;
     for (number, attempt) in (1..).zip(processed) {
         let mut links = attempt.links.iter().map(|link| &link.span_context);
-        if !links.any(|link| link.span_id() == sent.span_id()) {
-            return Some(format!("has no link from its attempt {number} to its sender"));
+        let is_linked = links.any(|link| link.span_id() == sent.span_id());
+        // The first attempt is a child of the sender; a later one has a trace of its own and a link.
+        if is_linked != (number > 1) {
+            return Some(format!("has another link than its attempt {number} should have"));
         }
         let parent = if number == 1 { sent.span_id() } else { SpanId::INVALID };
         if attempt.parent_span_id != parent {

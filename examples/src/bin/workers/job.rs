@@ -30,6 +30,8 @@ pub(crate) enum NotPrinted {
     NoJob,
 }
 
+impl std::error::Error for NotPrinted {}
+
 impl fmt::Display for NotPrinted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

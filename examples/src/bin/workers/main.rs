@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use carrier_amqp::Instrumentation;
-use carrier_amqp::instrumentation::Relation;
+use carrier_amqp::instrumentation::{InvalidUrl, Relation};
 use carrier_examples::recording::Recording;
 use carrier_examples::{connect, one_line, rabbitmq, without_password};
 use tokio::runtime::Runtime;
@@ -36,8 +36,9 @@ fn main() -> ExitCode {
     };
 
     // The set-up lines: W3C trace context and baggage, and a provider that the instrumentation finds when it is built.
-    opentelemetry::global::set_text_map_propagator(carrier_core::w3c());
-    let result = carrier_examples::record_as("workers").and_then(|(provider, recording)| {
+    let installed = carrier_core::Propagation::w3c().install().map_err(anyhow::Error::from);
+    let recorded = installed.and_then(|()| carrier_examples::record_as("workers"));
+    let result = recorded.and_then(|(provider, recording)| {
         let runtime = Runtime::new()?;
         let code = runtime.block_on(run(&options, &recording));
         // Whatever still waits for a broker need not be waited for.
@@ -52,21 +53,21 @@ fn main() -> ExitCode {
     })
 }
 
-fn instrumentation(url: &str) -> Instrumentation {
-    Instrumentation::builder()
-        .url(url)
+fn instrumentation(url: &str) -> Result<Instrumentation, InvalidUrl> {
+    let builder = Instrumentation::builder()
+        .url(url)?
         // The first attempt is made in the trace of the sender. One that is made again, or late, has a trace of its own
         // with a link to the sender: a trace of hours is one that nobody can look at, and no tail sampler waits for.
         .relation(Relation::parent_while_fresh(Duration::from_secs(3_600)))
         // Names of this example's queues differ from run to run; those of spans and metrics should not.
-        .destination_template(Queues::template)
-        .build()
+        .destination_template(Queues::template);
+    Ok(builder.build())
 }
 
 async fn run(options: &Options, recording: &Recording) -> anyhow::Result<ExitCode> {
     let url = rabbitmq::url("set AMQP_URL to a RabbitMQ that runs").await?;
-    let amqp = instrumentation(&url);
     let connection = connect(&url).await?;
+    let amqp = instrumentation(&url)?;
     let control = connection.create_channel().await?;
     let queues = Queues::declare(&control).await?;
     picture::title(&without_password(&url), options);

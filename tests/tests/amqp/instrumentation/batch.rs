@@ -1,14 +1,16 @@
 //! A batch that is processed as one: a link to each message's sender, whatever some of them have in their headers.
 
 use carrier_tests::telemetry::sampled_context;
-use lapin::BasicProperties;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicQosOptions};
 use lapin::types::AMQPValue;
+use lapin::{BasicProperties, Confirmation};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanId, TraceContextExt as _};
 
-use super::Program;
+use super::support::Program;
 use crate::support::{next, table, text};
 
 async fn received(program: &Program, count: usize) -> Vec<Delivery> {
@@ -83,7 +85,7 @@ async fn ten_poisoned_messages_in_a_thousand_do_no_harm() {
             AMQPValue::FieldTable(table([("traceparent", text("00"))])),
         ]
     };
-    let mut confirms = Vec::new();
+    let mut confirms = Vec::<BoxFuture<'_, lapin::Result<Confirmation>>>::new();
     for number in 0..MESSAGES {
         let channel = program.channel();
         let queue = program.queue.name.as_str();
@@ -97,11 +99,11 @@ async fn ten_poisoned_messages_in_a_thousand_do_no_harm() {
                 b"",
                 properties,
             );
-            plain.await.unwrap()
+            plain.await.unwrap().boxed()
         } else {
             let properties = BasicProperties::default();
             let publish = channel.basic_publish("".into(), queue.into(), Default::default(), b"", properties);
-            publish.await.unwrap().into_inner()
+            publish.await.unwrap().boxed()
         };
         confirms.push(confirm);
     }

@@ -8,14 +8,16 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use lapin::message::Delivery;
 use lapin::options::{BasicNackOptions, BasicRejectOptions};
-use opentelemetry::Context;
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::trace::{SpanId, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
 
-use super::{Program, ack};
+use super::support::{Program, ack};
 use crate::support::{next, within};
 
 #[derive(Debug)]
 struct OutOfStock;
+
+impl std::error::Error for OutOfStock {}
 
 impl std::fmt::Display for OutOfStock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -206,7 +208,9 @@ async fn no_context_of_one_message_is_there_for_the_next() {
     let mut traces: Vec<_> = processed.iter().map(|span| span.span_context.trace_id()).collect();
     traces.dedup();
     assert_eq!(traces.len(), 3, "each is in its sender's trace");
-    assert!(processed.iter().all(|span| span.links.links.len() == 1));
+    assert!(
+        processed.iter().all(|span| span.parent_span_id != SpanId::INVALID && span.links.links.is_empty())
+    );
 }
 
 #[tokio::test]
@@ -231,6 +235,38 @@ async fn a_consumers_delegate_is_instrumented_with_the_same_line() {
     assert_eq!(processed.parent_span_id, sent.span_context.span_id());
 }
 
+#[tokio::test]
+async fn a_delegate_that_panics_ends_its_span_and_loses_no_other() {
+    const MESSAGES: usize = 10;
+    let program = Program::new().await;
+    let (amqp, name) = (program.amqp.clone(), program.queue.name.clone());
+    let consumer = program.queue.consumer().await;
+    consumer.set_delegate(move |delivery: lapin::message::DeliveryResult| {
+        let (amqp, name) = (amqp.clone(), name.clone());
+        async move {
+            let Ok(Some(delivery)) = delivery else { return };
+            let delivery = amqp.process(&name, delivery);
+            let number = delivery.delivery_tag;
+            delivery.run(async { assert_ne!(number % 3, 0, "a lamp fell") }).await;
+            delivery.ack(ack()).await.unwrap();
+        }
+    });
+    for _ in 0..MESSAGES {
+        program.publish().await;
+    }
+    let all = async {
+        while program.recorder.spans().len() < 2 * MESSAGES {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    within("the end of all spans", all).await;
+    assert_eq!(program.recorder.open_spans(), 0);
+    let panics = KeyValue::new("error.type", "panic");
+    let failed =
+        program.recorder.spans().into_iter().filter(|span| span.attributes.contains(&panics)).count();
+    assert_eq!(failed, 3);
+}
+
 #[test]
 fn a_mock_is_processed_without_a_broker() {
     let amqp = carrier_amqp::Instrumentation::builder().build();
@@ -238,5 +274,5 @@ fn a_mock_is_processed_without_a_broker() {
     let delivery = amqp.process("orders", delivery);
     let acked = futures::executor::block_on(delivery.run(async { delivery.ack(ack()).await }));
     assert!(acked.unwrap());
-    assert_eq!(delivery.into_inner().data, b"17");
+    assert_eq!(delivery.into_parts().1.data, b"17");
 }

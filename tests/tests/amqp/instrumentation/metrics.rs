@@ -6,7 +6,7 @@ use lapin::options::{BasicGetOptions, BasicNackOptions};
 use opentelemetry::global;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 
-use super::{Program, ack, confirmed, inside};
+use super::support::{Program, ack, confirmed, inside};
 use crate::support::next;
 
 /// Seconds since 1970.
@@ -38,9 +38,9 @@ async fn sending_and_processing_are_counted_and_measured_also_unsampled() {
 messaging.client.consumed.messages in {message}
   3 [messaging.destination.name = QUEUE, messaging.operation.name = process, messaging.system = rabbitmq]
 messaging.client.operation.duration in s
-  3 [messaging.destination.name = amq.default, messaging.operation.name = send, messaging.operation.type = send, messaging.system = rabbitmq]
+  3 [messaging.destination.name = QUEUE, messaging.operation.name = send, messaging.operation.type = send, messaging.system = rabbitmq]
 messaging.client.sent.messages in {message}
-  3 [messaging.destination.name = amq.default, messaging.operation.name = send, messaging.system = rabbitmq]
+  3 [messaging.destination.name = QUEUE, messaging.operation.name = send, messaging.system = rabbitmq]
 messaging.process.duration in s
   1 [error.type = nacked, messaging.destination.name = QUEUE, messaging.operation.name = process, messaging.system = rabbitmq]
   2 [messaging.destination.name = QUEUE, messaging.operation.name = process, messaging.system = rabbitmq]

@@ -6,8 +6,8 @@ use carrier_tests::unique_name;
 use lapin::options::{BasicNackOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::AMQPValue;
 
-use super::{Program, ack};
-use crate::redelivery::dead_lettered;
+use super::support::{Program, ack};
+use crate::redelivery::{dead_lettered, dead_letters_to};
 use crate::support::{carrying, consumer, next, publish, table, text};
 
 /// The attributes of ours that a span has.
@@ -42,6 +42,41 @@ async fn a_quorum_queue_counts_the_attempts() {
     assert!(says.contains(&"carrier.rabbitmq.delivery_count = 2".to_owned()), "{says:?}");
     assert!(says.contains(&"carrier.rabbitmq.redelivered = true".to_owned()), "{says:?}");
     assert!(says.contains(&"carrier.rabbitmq.attempts = 2".to_owned()), "{says:?}");
+    channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
+}
+
+/// RabbitMQ 4.0 removes the count when a delivery limit dead-letters a message, so `attempts` would be 1.
+#[tokio::test]
+async fn after_a_delivery_limit_the_span_states_no_wrong_number_of_attempts() {
+    let (program, name) = (Program::new().await, unique_name("quorum"));
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    let quorum = [
+        ("x-queue-type", text("quorum")),
+        ("x-expires", AMQPValue::LongInt(60_000)),
+        ("x-delivery-limit", AMQPValue::LongInt(2)),
+    ];
+    let arguments = table(quorum.into_iter().chain(dead_letters_to(&program.queue)));
+    let channel = &program.queue.channel;
+    channel.queue_declare(name.as_str().into(), durable, arguments).await.unwrap();
+    publish(channel, "", &name, carrying(&sampled_context()), b"").await;
+    let mut deliveries = consumer(channel, &name).await;
+    let requeue = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+    for _ in 0..3 {
+        next(&mut deliveries).await.nack(requeue).await.unwrap();
+    }
+    let delivery = program.amqp.process(&program.queue.name, program.received().await);
+    let found = Redelivery::of(&delivery);
+    assert_eq!((found.delivery_limits, found.first_death_reason), (1, Some("delivery_limit")));
+    let is_known = found.delivery_count.is_some_and(|count| count >= 3);
+    delivery.ack(ack()).await.unwrap();
+    drop(delivery);
+    let says = ours(&program.span("process"));
+    let attempts: Vec<_> = says.iter().filter(|line| line.contains(".attempts")).collect();
+    match is_known {
+        true => assert_eq!(attempts, ["carrier.rabbitmq.attempts = 3"]),
+        false => assert_eq!(attempts, [""; 0], "{says:?}"),
+    }
+    assert!(says.contains(&"carrier.rabbitmq.death.first_reason = delivery_limit".to_owned()), "{says:?}");
     channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
 }
 

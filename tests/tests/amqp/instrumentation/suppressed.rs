@@ -9,7 +9,7 @@ use opentelemetry::trace::noop::NoopTracerProvider;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId};
 use opentelemetry_sdk::trace::Sampler;
 
-use super::{Program, ack, confirmed};
+use super::support::{Program, ack, confirmed};
 use crate::support::Queue;
 
 fn trace_id(cx: &Context) -> TraceId {

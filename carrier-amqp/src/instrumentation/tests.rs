@@ -1,0 +1,113 @@
+//! What needs no broker: where the spans of one message belong.
+
+use carrier_core::Propagation;
+use lapin::BasicProperties;
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanId, Status, TraceContextExt as _};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
+
+use super::*;
+use crate::testing::{delivery, remote_context};
+use crate::{ExtractFrom as _, PropertiesCarrier, inject_with};
+
+/// Spans of one test's own.
+struct Recorded {
+    amqp: Instrumentation,
+    exporter: InMemorySpanExporter,
+}
+
+fn propagation() -> Propagation {
+    Propagation::builder().propagator(carrier_core::w3c()).build()
+}
+
+fn recorded(choose: impl FnOnce(AmqpInstrumentationBuilder) -> AmqpInstrumentationBuilder) -> Recorded {
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+    let builder = Instrumentation::builder().tracer_provider(provider).propagation(propagation());
+    Recorded { amqp: choose(builder).build(), exporter }
+}
+
+impl Recorded {
+    fn span(&self, name: &str) -> SpanData {
+        let mut spans = self.exporter.get_finished_spans().unwrap();
+        spans.retain(|span| span.name == name);
+        assert_eq!(spans.len(), 1, "{spans:?}");
+        spans.remove(0)
+    }
+
+    /// Starts and ends the span of a publish, without a channel.
+    fn publish(&self, properties: &mut BasicProperties) {
+        let destination = self.amqp.destinations.of(&Route::to("", "dead"));
+        self.amqp.core.send(|| destination, &mut PropertiesCarrier(properties), |_| {}).ended(Ok(()));
+    }
+}
+
+fn ids(cx: &Context) -> (opentelemetry::trace::TraceId, SpanId) {
+    let span = cx.span();
+    (span.span_context().trace_id(), span.span_context().span_id())
+}
+
+fn parent(span: &SpanData) -> (opentelemetry::trace::TraceId, SpanId) {
+    (span.span_context.trace_id(), span.parent_span_id)
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_is_published_after_the_handler_stays_in_the_trace() {
+    let (recorded, sender) = (recorded(|builder| builder), remote_context());
+    let message = recorded.amqp.process("orders", delivery(&sender, b"17"));
+    if message.run(async { Err::<(), _>("no such customer") }).await.is_err() {
+        recorded.publish(&mut message.properties.clone());
+    }
+    let sent = recorded.span("send dead");
+    assert_eq!((parent(&sent), sent.links.links.len()), (ids(&sender), 0));
+}
+
+#[tokio::test]
+async fn one_with_fresh_properties_stays_in_the_trace_in_the_context_of_the_message() {
+    let recorded = recorded(|builder| builder);
+    let message = recorded.amqp.process("orders", delivery(&remote_context(), b"17"));
+    if message.run(async { Err::<(), _>("no such customer") }).await.is_err() {
+        let _current = message.context().clone().attach();
+        recorded.publish(&mut BasicProperties::default());
+    }
+    assert_eq!(parent(&recorded.span("send dead")), ids(message.context()));
+}
+
+#[test]
+fn the_current_span_that_inject_wrote_before_is_not_linked() {
+    let (recorded, current) = (recorded(|builder| builder), remote_context());
+    let _current = current.clone().attach();
+    let mut properties = BasicProperties::default();
+    inject_with(&propagation(), &current, &mut properties);
+    recorded.publish(&mut properties);
+    let sent = recorded.span("send dead");
+    assert_eq!((parent(&sent), sent.links.links.len()), (ids(&current), 0));
+    let carried = propagation().extract(&properties.reader());
+    assert_eq!(ids(&carried), (sent.span_context.trace_id(), sent.span_context.span_id()));
+}
+
+#[test]
+fn the_sender_is_the_parent_and_linked_only_if_that_is_chosen() {
+    for link_parent in [false, true] {
+        let (recorded, sender) = (recorded(|builder| builder.link_parent(link_parent)), remote_context());
+        let _ = recorded.amqp.process("orders", delivery(&sender, b"17")).context();
+        let process = recorded.span("process orders");
+        assert_eq!((parent(&process), process.links.links.len()), (ids(&sender), usize::from(link_parent)));
+    }
+}
+
+#[tokio::test]
+async fn a_cancellation_is_no_failure_if_that_is_chosen() {
+    for cancellation in [Cancellation::Error, Cancellation::Unset] {
+        let recorded = recorded(|builder| builder.cancellation(cancellation));
+        let message = recorded.amqp.process("orders", delivery(&remote_context(), b"17"));
+        let never = message.run(std::future::pending::<()>());
+        tokio::select! { biased; () = never => {}, () = async {} => {} }
+        drop(message);
+        let process = recorded.span("process orders");
+        let is_failed = process.status != Status::Unset;
+        assert_eq!(is_failed, cancellation == Cancellation::Error, "{:?}", process.status);
+        let settlement = process.attributes.iter().find(|pair| pair.key.as_str() == attribute::SETTLEMENT);
+        assert_eq!(settlement.unwrap().value.as_str(), "not_settled");
+    }
+}

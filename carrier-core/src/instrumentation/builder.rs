@@ -1,0 +1,280 @@
+//! The configuration of an instrumentation: built once, cheap to clone.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use opentelemetry::metrics::{Meter, MeterProvider};
+use opentelemetry::trace::{Tracer, TracerProvider};
+use opentelemetry::{InstrumentationScope, StringValue, global};
+
+#[cfg(feature = "tracing")]
+use super::event::MissingProvider;
+use super::metrics::Metrics;
+use super::operation::Client;
+use super::outcome::Cancellation;
+use super::relation::{Ambient, Relation};
+use super::span::{AnyTracer, Telemetry};
+use crate::{Budget, Propagation};
+
+/// The version of the conventions for names and attributes.
+const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
+
+/// The SDK's limit for a span.
+const MAX_LINKS: usize = 128;
+
+/// Starts spans and records metrics for messages. The instrumentations of `carrier-amqp` and `carrier-kafka` are built on it.
+///
+/// # Examples
+///
+/// ```
+/// use carrier_core::instrumentation::{Destination, Incoming, Instrumentation};
+/// use std::collections::HashMap;
+///
+/// let nats = Instrumentation::builder("nats").build();
+///
+/// let mut headers = HashMap::new();
+/// let sending = nats.send(|| Destination::new("orders"), &mut headers, |details| {
+///     details.set("messaging.message.body.size", 2);
+/// });
+/// // … and when the queue has answered:
+/// sending.ended(Ok(()));
+///
+/// let process = nats.process(Incoming::new(Destination::new("orders")), &headers, |_| {});
+/// # async fn example(process: carrier_core::instrumentation::Process) {
+/// process.run(async { /* the handler */ }).await;
+/// # }
+/// ```
+///
+/// A guard that is dropped at once ends its span before the message is handled, so the compiler warns:
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// # use carrier_core::instrumentation::{Destination, Incoming, Instrumentation};
+/// # let nats = Instrumentation::builder("nats").build();
+/// # let headers = std::collections::HashMap::<String, String>::new();
+/// nats.process(Incoming::new(Destination::new("orders")), &headers, |_| {});
+/// ```
+#[derive(Debug, Clone)]
+pub struct Instrumentation {
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) propagation: Propagation,
+    pub(super) budget: Budget,
+    pub(super) relation: Relation,
+    pub(super) ambient: Ambient,
+    pub(super) max_links: usize,
+    pub(super) settle_spans: bool,
+    pub(super) cancellation: Cancellation,
+}
+
+impl Instrumentation {
+    /// Builds an instrumentation of a messaging system, `messaging.system`. Use the conventions' name if there is one.
+    pub fn builder(system: impl Into<Cow<'static, str>>) -> InstrumentationBuilder {
+        InstrumentationBuilder {
+            client: Client::new(match system.into() {
+                Cow::Borrowed(system) => system.into(),
+                Cow::Owned(system) => Arc::<str>::from(system).into(),
+            }),
+            scope: scope(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
+            tracer: None,
+            meter: None,
+            propagation: Propagation::new(),
+            budget: Budget::default(),
+            relation: Relation::default(),
+            ambient: Ambient::default(),
+            max_links: MAX_LINKS,
+            settle_spans: false,
+            skip_unsampled: false,
+            link_parent: false,
+            cancellation: Cancellation::default(),
+            metrics: true,
+        }
+    }
+
+    /// Returns a copy with another [`Propagation`], for one source or destination.
+    pub fn with_propagation(&self, propagation: Propagation) -> Self {
+        Self { propagation, ..self.clone() }
+    }
+
+    /// Returns a copy with another [`Relation`], for one consumer.
+    pub fn with_relation(&self, relation: Relation) -> Self {
+        Self { relation, ..self.clone() }
+    }
+
+    /// Whether metrics are recorded.
+    pub fn has_metrics(&self) -> bool {
+        self.telemetry.metrics.is_some()
+    }
+
+    /// Whether settlements have spans.
+    pub fn has_settle_spans(&self) -> bool {
+        self.settle_spans
+    }
+}
+
+/// A provider's answer for the scope, which is complete when the instrumentation is built.
+type OfScope<T> = Box<dyn FnOnce(InstrumentationScope) -> T + Send>;
+
+/// Builds an [`Instrumentation`].
+#[must_use = "a builder does nothing until `build`"]
+pub struct InstrumentationBuilder {
+    client: Client,
+    scope: InstrumentationScope,
+    tracer: Option<OfScope<Arc<dyn AnyTracer>>>,
+    meter: Option<OfScope<Meter>>,
+    propagation: Propagation,
+    budget: Budget,
+    relation: Relation,
+    ambient: Ambient,
+    max_links: usize,
+    settle_spans: bool,
+    skip_unsampled: bool,
+    link_parent: bool,
+    cancellation: Cancellation,
+    metrics: bool,
+}
+
+impl fmt::Debug for InstrumentationBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InstrumentationBuilder").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+impl InstrumentationBuilder {
+    /// Sets the name and version of the instrumentation scope. The schema is that of the conventions.
+    pub fn scope(self, name: impl Into<Cow<'static, str>>, version: impl Into<Cow<'static, str>>) -> Self {
+        Self { scope: scope(name, version), ..self }
+    }
+
+    /// Sets the tracer provider. The default is the global one when [`build`](Self::build) is called.
+    ///
+    /// Set the global provider before: a tracer that was created earlier never records.
+    pub fn tracer_provider<P>(self, provider: P) -> Self
+    where
+        P: TracerProvider + Send + 'static,
+        P::Tracer: Send + Sync + 'static,
+        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
+    {
+        Self { tracer: Some(Box::new(move |scope| Arc::new(provider.tracer_with_scope(scope)))), ..self }
+    }
+
+    /// Sets the meter provider. The default is the global one when [`build`](Self::build) is called.
+    pub fn meter_provider(self, provider: impl MeterProvider + Send + 'static) -> Self {
+        Self { meter: Some(Box::new(move |scope| provider.meter_with_scope(scope))), ..self }
+    }
+
+    /// Sets how contexts are written and read. The default is the application's.
+    pub fn propagation(self, propagation: Propagation) -> Self {
+        Self { propagation, ..self }
+    }
+
+    /// Limits what is added to a message, in addition to the propagation's own [`Budget`]. The smallest limit counts.
+    ///
+    /// For a limit of the client or the broker: the size of a frame or of a message.
+    pub fn budget(self, budget: Budget) -> Self {
+        Self { budget: self.budget.and(budget), ..self }
+    }
+
+    /// Sets how the sender's span relates to a process span. The default is [`Relation::Parent`].
+    pub fn relation(self, relation: Relation) -> Self {
+        Self { relation, ..self }
+    }
+
+    /// Sets how the current span relates to a new process span. The default is [`Ambient::Link`].
+    pub fn ambient(self, ambient: Ambient) -> Self {
+        Self { ambient, ..self }
+    }
+
+    /// Sets the maximum number of links of a batch's span. The default is 128, the SDK's limit.
+    ///
+    /// The attribute `carrier.batch.unlinked_message_count` reports how many messages have no link.
+    pub fn max_links(self, max_links: usize) -> Self {
+        Self { max_links, ..self }
+    }
+
+    /// Sets whether a settlement has a span and a duration metric. The default is no. Experimental.
+    pub fn settle_spans(self, settle_spans: bool) -> Self {
+        Self { settle_spans, ..self }
+    }
+
+    /// Sets whether metrics are recorded. The default is yes. They count every message, sampled or not.
+    pub fn metrics(self, metrics: bool) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// Sets whether no span is started below a valid parent that is not sampled. The default is no.
+    ///
+    /// For programs with a parent-based sampler, which would drop the span. The sampler is not called, and the parent's
+    /// context is passed on. Metrics are recorded as usual.
+    pub fn skip_unsampled(self, skip_unsampled: bool) -> Self {
+        Self { skip_unsampled, ..self }
+    }
+
+    /// Sets whether a span also links to the sender that is its parent. The default is no.
+    ///
+    /// The conventions ask for this link ("SHOULD"). But Jaeger turns a parent and a link to the same span into one
+    /// FOLLOWS_FROM reference, and leaves the process span and everything below it out of the critical path. Turn it on for
+    /// a back end that finds a message's consumers by their links.
+    pub fn link_parent(self, link_parent: bool) -> Self {
+        Self { link_parent, ..self }
+    }
+
+    /// Sets what a handler that was dropped before it was over means. The default is [`Cancellation::Error`].
+    pub fn cancellation(self, cancellation: Cancellation) -> Self {
+        Self { cancellation, ..self }
+    }
+
+    /// Sets the broker: `server.address` and, if it is known, `server.port`.
+    pub fn server(self, address: impl Into<StringValue>, port: Option<u16>) -> Self {
+        Self { client: self.client.with_server(Some((address.into(), port))), ..self }
+    }
+
+    /// Sets `messaging.consumer.group.name` of a consumer's spans and metrics.
+    pub fn consumer_group(self, name: impl Into<StringValue>) -> Self {
+        Self { client: self.client.with_consumer_group(Some(name.into())), ..self }
+    }
+
+    /// Sets `messaging.client.id` of spans.
+    pub fn client_id(self, id: impl Into<StringValue>) -> Self {
+        Self { client: self.client.with_client_id(Some(id.into())), ..self }
+    }
+
+    /// Builds the instrumentation.
+    pub fn build(self) -> Instrumentation {
+        #[cfg(feature = "tracing")]
+        let missing_provider = MissingProvider::new(self.tracer.is_none());
+        let tracer = match self.tracer {
+            Some(tracer) => tracer(self.scope.clone()),
+            None => Arc::new(global::tracer_provider().tracer_with_scope(self.scope.clone())),
+        };
+        let metrics = self.metrics.then(|| {
+            let meter = match self.meter {
+                Some(meter) => meter(self.scope),
+                None => global::meter_with_scope(self.scope),
+            };
+            Arc::new(Metrics::new(&meter))
+        });
+        Instrumentation {
+            telemetry: Arc::new(Telemetry {
+                tracer,
+                metrics,
+                client: Arc::new(self.client),
+                skip_unsampled: self.skip_unsampled,
+                link_parent: self.link_parent,
+                #[cfg(feature = "tracing")]
+                missing_provider,
+            }),
+            propagation: self.propagation,
+            budget: self.budget,
+            relation: self.relation,
+            ambient: self.ambient,
+            max_links: self.max_links,
+            settle_spans: self.settle_spans,
+            cancellation: self.cancellation,
+        }
+    }
+}
+
+fn scope(name: impl Into<Cow<'static, str>>, version: impl Into<Cow<'static, str>>) -> InstrumentationScope {
+    InstrumentationScope::builder(name).with_version(version).with_schema_url(SCHEMA_URL).build()
+}

@@ -1,0 +1,170 @@
+//! A message that is sent: its span's context is written into the message.
+
+use std::time::Instant;
+
+use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt as _};
+use opentelemetry::{Context, StringValue};
+
+use super::attribute;
+use super::builder::Instrumentation;
+use super::links::{Links, is_same};
+use super::operation::{Destination, Operation, OperationType};
+use super::outcome::Failure;
+use super::relation::{Relation, valid_span, with_span_of};
+use super::span::{Details, OperationSpan};
+use crate::{Injection, InjectionOutcome, TextMapCarrier, TextMapReader};
+
+impl Instrumentation {
+    /// Starts the span of one message that is sent, and writes its context into the message.
+    ///
+    /// The parent is the current span. The span's kind is PRODUCER. It is CLIENT if the message keeps the context that it
+    /// has, or if propagation is off. A valid context that was in the message is linked.
+    ///
+    /// If no span is current, a context that was in the message is the parent: so a dead letter that is published after its
+    /// handler stays in the trace. It is only linked if [`Trust`](crate::Trust) or [`Relation`] allows no parent, and with
+    /// any [`Relation::Rule`]. So do not reuse the headers of one message for an unrelated one.
+    ///
+    /// If telemetry is suppressed, no span is started, and the current context is written. `destination` is called only if
+    /// a span is started or metrics are recorded.
+    pub fn send<C: TextMapCarrier>(
+        &self,
+        destination: impl FnOnce() -> Destination,
+        carrier: &mut C,
+        details: impl FnOnce(&mut Details<'_>),
+    ) -> Sending {
+        let current = Context::current();
+        if current.is_telemetry_suppressed() {
+            let prepared = self.propagation.prepare(carrier);
+            let injection = self.propagation.inject_prepared(prepared, &current, carrier, self.budget);
+            return Sending { injection, context: current, span: None };
+        }
+        let start = self.telemetry.start_time();
+        let prepared = self.propagation.prepare(carrier);
+        let existing = prepared.existing().cloned();
+        let span_kind = if prepared.writes_span() { SpanKind::Producer } else { SpanKind::Client };
+        let operation = Operation::new(OperationType::Send, span_kind);
+        // `inject` may have written the current span before.
+        let linked = existing.filter(|existing| !is_same(existing, current.span().span_context()));
+        let is_forwarded = linked.is_some() && !current.span().span_context().is_valid();
+        let parent = if is_forwarded { self.context_of_forwarded(current, carrier) } else { current };
+        let links = |_: &Destination, links: &mut Links| linked.into_iter().for_each(|span| links.add(span));
+        let (context, span) =
+            OperationSpan::start(&self.telemetry, operation, destination, start, &parent, links, details);
+        let injection = self.propagation.inject_prepared(prepared, &context, carrier, self.budget);
+        let sending = Sending { injection, context, span };
+        if sending.injection.outcome() == InjectionOutcome::NoRoom {
+            sending.describe_left_out();
+        }
+        sending
+    }
+
+    /// The parent of a message that is sent while no span is current: the context that it has, if that may be a parent.
+    fn context_of_forwarded<R: TextMapReader>(&self, current: Context, message: &R) -> Context {
+        // A rule needs to know where the message came from.
+        if !matches!(self.relation, Relation::Parent) {
+            return current;
+        }
+        let brought = self.propagation.extract(message);
+        match brought.span().span_context().is_valid() {
+            true => with_span_of(&current, &brought),
+            false => current,
+        }
+    }
+
+    /// Whether a message carries this span, regardless of [`Trust`](crate::Trust).
+    ///
+    /// Use it to recognise a message that the broker returned.
+    pub fn carries<R: TextMapReader>(&self, reader: &R, span: &SpanContext) -> bool {
+        let found = self.propagation.sender(reader);
+        found.is_some_and(|found| found.trace_id() == span.trace_id() && found.span_id() == span.span_id())
+    }
+}
+
+/// A message that is being sent. It owns the span, and ends it exactly once.
+///
+/// If it is dropped, the outcome is unknown. The span ends with the status unset, and the metrics do not count the message.
+#[derive(Debug)]
+#[must_use = "the span ends with an unknown outcome if this is dropped; call `ended`"]
+pub struct Sending {
+    injection: Injection,
+    context: Context,
+    span: Option<OperationSpan>,
+}
+
+impl Sending {
+    /// The context that contains this message's span, or the caller's context if no span was started.
+    pub fn context(&self) -> Context {
+        self.context.clone()
+    }
+
+    /// The span context that the message carries, if it carries one.
+    pub fn carried(&self) -> Option<SpanContext> {
+        match self.injection.outcome() {
+            InjectionOutcome::Written if !self.injection.is_baggage_alone() => valid_span(&self.context),
+            InjectionOutcome::Kept | InjectionOutcome::LeftAlone => {
+                self.injection.existing().filter(|existing| existing.is_valid()).cloned()
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the outcome is recorded: on the span, or on metrics.
+    pub fn is_observed(&self) -> bool {
+        self.span.is_some()
+    }
+
+    /// What was written into the message.
+    pub fn injection(&self) -> &Injection {
+        &self.injection
+    }
+
+    /// Adds attributes that became known after the start, if the span is recorded.
+    pub fn details(&self, details: impl FnOnce(&mut Details<'_>)) {
+        if let Some(span) = &self.span {
+            span.details(&self.context, details);
+        }
+    }
+
+    /// Sets the partition that the broker reported, unless it is known already.
+    pub fn partition(&mut self, id: impl Into<StringValue>) {
+        if let Some(span) = &mut self.span {
+            span.partition(&self.context, id.into());
+        }
+    }
+
+    /// Reports that the message is sent without our headers after all, because the client refused it with them.
+    pub fn left_out(&mut self) {
+        self.injection = self.injection.no_room();
+        self.describe_left_out();
+    }
+
+    fn describe_left_out(&self) {
+        self.details(|span| span.set(attribute::CONTEXT_LEFT_OUT, true));
+    }
+
+    /// Ends the span: the broker has the message, or it failed to take or route it.
+    pub fn ended(self, result: Result<(), Failure>) {
+        self.end(result, None);
+    }
+
+    /// Like [`ended`](Self::ended), if the client reports the outcome later than it was known.
+    ///
+    /// The span and the duration metric end at this time.
+    pub fn ended_at(self, result: Result<(), Failure>, at: Instant) {
+        self.end(result, Some(at));
+    }
+
+    fn end(mut self, result: Result<(), Failure>, at: Option<Instant>) {
+        if let Some(span) = self.span.take() {
+            span.end(&self.context, result.err(), at);
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if let Some(span) = self.span.take() {
+            span.abandon(&self.context);
+        }
+    }
+}

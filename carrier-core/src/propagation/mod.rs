@@ -1,0 +1,20 @@
+//! Layer 4: configuration, injection and extraction.
+
+mod budget;
+mod builder;
+mod configuration;
+mod environment;
+#[cfg(feature = "tracing")]
+pub(crate) mod event;
+mod extract;
+#[cfg(feature = "http")]
+pub mod http;
+mod inject;
+
+pub use self::budget::Budget;
+pub use self::builder::{PropagationBuilder, allow_keys};
+pub use self::configuration::{Existing, InstallError, Propagation, Trust};
+#[cfg(feature = "instrumentation")]
+pub(crate) use self::extract::baggage_alone;
+pub use self::extract::{Extraction, extract, inspect};
+pub use self::inject::{DropReason, DroppedMembers, Injection, InjectionOutcome, inject};
