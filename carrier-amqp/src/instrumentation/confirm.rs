@@ -15,7 +15,7 @@ use super::pending::{Pending, Waiting};
 ///
 /// The span ends when the confirmation arrives, also if this is awaited later or dropped. The channel's
 /// [`wait_for_confirms`](super::Channel::wait_for_confirms) then returns the message if the broker returned it. If the
-/// channel is dropped before that, the outcome is unknown, and the span ends with the status unset.
+/// channel is dropped before the confirmation arrives, the outcome is unknown, and the span ends with the status unset.
 #[derive(Debug)]
 pub struct PublisherConfirm(State);
 

@@ -21,6 +21,8 @@ use crate::ExtractFrom as _;
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     state: Mutex<State>,
+    /// Held while the thread ends a span: when it is free, every span that the thread has taken has ended.
+    ending: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -92,26 +94,43 @@ impl Pending {
         self.state().keep_returned(answer);
     }
 
-    /// Takes the returned messages of dropped confirmations.
+    /// Ends the spans of the dropped confirmations that arrived, and takes their returned messages.
     pub(super) fn returned(&self) -> Vec<BasicReturnMessage> {
+        self.end_arrived();
+        drop(self.ending());
+        mem::take(&mut self.state().returned)
+    }
+
+    fn end_arrived(&self) {
         let mut state = self.state();
         let keys: Vec<usize> = state.dropped.keys().copied().collect();
         let arrived: Vec<_> = keys.into_iter().filter_map(|key| state.arrived(key)).collect();
-        let returned = mem::take(&mut state.returned);
         drop(state);
         for (waiting, outcome) in arrived {
-            waiting.end(outcome);
+            // A span processor that panics must not lose the others.
+            let _ = catch_unwind(AssertUnwindSafe(|| waiting.end(outcome)));
         }
-        returned
+    }
+
+    fn ending(&self) -> MutexGuard<'_, ()> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the span of a dropped confirmation that arrived.
     fn end(&self, key: usize) {
-        // In two statements: a span processor must not run with the lock held.
+        let _ending = self.ending();
+        // In two statements: a span processor must not run with the lock of the state held.
         let arrived = self.state().arrived(key);
         if let Some((waiting, outcome)) = arrived {
             waiting.end(outcome);
         }
+    }
+}
+
+impl Drop for Pending {
+    /// The thread may not have come to what arrived.
+    fn drop(&mut self) {
+        self.end_arrived();
     }
 }
 

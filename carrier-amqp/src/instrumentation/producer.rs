@@ -17,7 +17,7 @@ use crate::ExtractFrom as _;
 impl Instrumentation {
     /// Wraps a lapin channel, so that publishing and getting has spans.
     pub fn channel(&self, channel: lapin::Channel) -> Channel {
-        Channel { inner: channel, instrumentation: self.clone(), pending: Arc::default() }
+        Channel { pending: Arc::default(), inner: channel, instrumentation: self.clone() }
     }
 }
 
@@ -35,10 +35,11 @@ impl Instrumentation {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Channel {
+    /// The messages of all clones whose outcome is not known yet. The first field: what has arrived is read before lapin's
+    /// channel is dropped, which closes it.
+    pub(super) pending: Arc<Pending>,
     pub(super) inner: lapin::Channel,
     pub(super) instrumentation: Instrumentation,
-    /// The messages of all clones whose outcome is not known yet.
-    pub(super) pending: Arc<Pending>,
 }
 
 impl Channel {
@@ -183,11 +184,15 @@ impl Channel {
 
     /// Calls [`lapin::Channel::tx_select`]. The spans of published messages then end with the transaction.
     ///
+    /// The outcome of messages that were published in a transaction before this call is then unknown: if lapin has recovered
+    /// the channel, the broker has lost them.
+    ///
     /// # Errors
     ///
     /// lapin's.
     pub async fn tx_select(&self) -> Result<()> {
         self.inner.tx_select().await?;
+        drop(self.pending.transaction());
         self.pending.select_transaction();
         Ok(())
     }
