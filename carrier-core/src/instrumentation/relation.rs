@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::message::{IncomingMessage, ReceivedMessage};
 use super::metrics::QueueTime;
-use crate::propagation::baggage_alone;
+use crate::propagation::{baggage_alone, with_received_members};
 use crate::{Propagation, TextMapReader};
 
 /// How the sender's span relates to the span that processes its message.
@@ -221,7 +221,10 @@ fn with_baggage_of(current: &Context, message: &Context) -> Context {
     if message.baggage().is_empty() {
         return current.clone();
     }
-    with_baggage(current, current.baggage().iter().chain(message.baggage().iter()))
+    with_received_members(
+        with_baggage(current, current.baggage().iter().chain(message.baggage().iter())),
+        message,
+    )
 }
 
 /// The message's span in the current context, with the baggage of both. Of two entries with one key, the current is used.
@@ -230,7 +233,10 @@ pub(super) fn with_span_of(current: &Context, message: &Context) -> Context {
     if message.baggage().is_empty() {
         return context;
     }
-    with_baggage(&context, message.baggage().iter().chain(current.baggage().iter()))
+    with_received_members(
+        with_baggage(&context, message.baggage().iter().chain(current.baggage().iter())),
+        message,
+    )
 }
 
 fn with_baggage<'a>(
@@ -256,6 +262,18 @@ mod tests {
         let headers = HashMap::<String, String>::new();
         let sender = Sender { context: Context::new(), other_spans: SmallVec::new() };
         relation.of(&message, queue_time, &sender, &headers)
+    }
+
+    #[test]
+    fn baggage_that_grows_when_it_is_encoded_leaves_a_context_of_both_as_it_came() {
+        let baggage = format!("k={}", "=".repeat(2_731));
+        let message = Propagation::w3c().extract(&HashMap::from([("baggage".to_owned(), baggage.clone())]));
+        let current = Context::new().with_baggage([opentelemetry::KeyValue::new("current", "1")]);
+        for both in [with_baggage_of(&current, &message), with_span_of(&current, &message)] {
+            let mut sent = HashMap::<String, String>::new();
+            Propagation::w3c().inject(&both, &mut sent);
+            assert!(sent["baggage"].contains(&baggage), "{} bytes", sent["baggage"].len());
+        }
     }
 
     #[test]

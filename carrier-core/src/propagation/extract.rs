@@ -237,10 +237,14 @@ pub(crate) fn baggage_alone(cx: &Context) -> Context {
     if baggage.is_empty() {
         return Context::new();
     }
-    let alone = Context::new().with_baggage(baggage);
-    match cx.get::<ReceivedMembers>() {
-        Some(received) => alone.with_value(received.clone()),
-        None => alone,
+    with_received_members(Context::new().with_baggage(baggage), cx)
+}
+
+/// Adds how the baggage of another context was received, so that members that are not changed can leave as they came.
+pub(crate) fn with_received_members(cx: Context, other: &Context) -> Context {
+    match other.get::<ReceivedMembers>() {
+        Some(received) => cx.with_value(received.clone()),
+        None => cx,
     }
 }
 

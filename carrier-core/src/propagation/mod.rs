@@ -14,7 +14,7 @@ mod inject;
 pub use self::budget::Budget;
 pub use self::builder::{PropagationBuilder, allow_keys};
 pub use self::configuration::{Existing, InstallError, Propagation, Trust};
-#[cfg(feature = "instrumentation")]
-pub(crate) use self::extract::baggage_alone;
 pub use self::extract::{Extraction, extract, inspect};
+#[cfg(feature = "instrumentation")]
+pub(crate) use self::extract::{baggage_alone, with_received_members};
 pub use self::inject::{DropReason, DroppedMembers, Injection, InjectionOutcome, inject};
