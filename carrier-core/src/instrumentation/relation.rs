@@ -221,10 +221,7 @@ fn with_baggage_of(current: &Context, message: &Context) -> Context {
     if message.baggage().is_empty() {
         return current.clone();
     }
-    with_received_members(
-        with_baggage(current, current.baggage().iter().chain(message.baggage().iter())),
-        message,
-    )
+    with_baggage(current, current.baggage().iter().chain(message.baggage().iter()), message)
 }
 
 /// The message's span in the current context, with the baggage of both. Of two entries with one key, the current is used.
@@ -233,17 +230,16 @@ pub(super) fn with_span_of(current: &Context, message: &Context) -> Context {
     if message.baggage().is_empty() {
         return context;
     }
-    with_received_members(
-        with_baggage(&context, message.baggage().iter().chain(current.baggage().iter())),
-        message,
-    )
+    with_baggage(&context, message.baggage().iter().chain(current.baggage().iter()), message)
 }
 
 fn with_baggage<'a>(
     cx: &Context,
     entries: impl Iterator<Item = (&'a Key, &'a (StringValue, BaggageMetadata))>,
+    message: &Context,
 ) -> Context {
-    cx.with_baggage(entries.map(|(key, value)| (key.clone(), value.clone())).collect::<Baggage>())
+    let baggage: Baggage = entries.map(|(key, value)| (key.clone(), value.clone())).collect();
+    with_received_members(cx.with_baggage(baggage), message)
 }
 
 #[cfg(test)]
