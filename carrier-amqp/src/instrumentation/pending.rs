@@ -102,13 +102,10 @@ impl Pending {
     }
 
     fn end_arrived(&self) {
-        let mut state = self.state();
-        let keys: Vec<usize> = state.dropped.keys().copied().collect();
-        let arrived: Vec<_> = keys.into_iter().filter_map(|key| state.arrived(key)).collect();
-        drop(state);
-        for (waiting, outcome) in arrived {
-            // A span processor that panics must not lose the others.
-            let _ = catch_unwind(AssertUnwindSafe(|| waiting.end(outcome)));
+        let keys: Vec<usize> = self.state().dropped.keys().copied().collect();
+        for key in keys {
+            // A span processor or a propagator that panics must not lose the others.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.end(key)));
         }
     }
 
@@ -116,10 +113,9 @@ impl Pending {
         self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the span of a dropped confirmation that arrived.
+    /// Ends the span of a dropped confirmation if it arrived.
     fn end(&self, key: usize) {
-        let _ending = self.ending();
-        // In two statements: a span processor must not run with the lock of the state held.
+        // In two statements: a span processor must not run with the lock held.
         let arrived = self.state().arrived(key);
         if let Some((waiting, outcome)) = arrived {
             waiting.end(outcome);
@@ -221,7 +217,12 @@ static ENDS: LazyLock<Sender<Arc<Ending>>> = LazyLock::new(|| {
     let end_all = move || {
         for ending in receiver {
             // A span processor that panics must not end the thread.
-            let end = || ending.pending.upgrade().map(|pending| pending.end(ending.key));
+            let end = || {
+                let pending = ending.pending.upgrade()?;
+                let _ending = pending.ending();
+                pending.end(ending.key);
+                Some(())
+            };
             let _ = catch_unwind(AssertUnwindSafe(end));
         }
     };
