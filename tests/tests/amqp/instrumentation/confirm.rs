@@ -195,6 +195,22 @@ async fn a_span_processor_that_panics_loses_no_span_of_another_dropped_confirmat
 }
 
 #[tokio::test]
+async fn a_span_processor_that_panics_loses_no_returned_message() {
+    let provider = SdkTracerProvider::builder().with_span_processor(Panics(Arc::default())).build();
+    let program = Program::with(|builder| builder.tracer_provider(provider)).await;
+    let unroutable = unique_name("nowhere");
+    let mut confirms = Vec::new();
+    while confirms.len() < 100 {
+        // A confirmation that arrives at once ends the span here, and its message belongs to whoever sees the panic.
+        confirms
+            .extend(AssertUnwindSafe(program.sent("", &unroutable)).catch_unwind().await.map(Result::unwrap));
+    }
+    drop(confirms);
+    let returned = within("all confirmations", program.channel().wait_for_confirms()).await.unwrap();
+    assert!(returned.len() >= 100, "{}", returned.len());
+}
+
+#[tokio::test]
 async fn a_transaction_ends_the_spans_of_its_messages() {
     let program = Program::new().await;
     let channel = program.amqp.channel(rabbitmq().await.channel().await);
