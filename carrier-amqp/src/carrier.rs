@@ -74,6 +74,11 @@ macro_rules! read {
                 let $this = self;
                 find($table, names)
             }
+
+            fn texts(&self, name: &str) -> Vec<String> {
+                let $this = self;
+                texts($table, name)
+            }
         }
     )*};
 }
@@ -98,6 +103,37 @@ fn find<'a>(
 ) -> impl Iterator<Item = (usize, FieldValue<'a>)> {
     let headers = table.map_or(&NO_HEADERS, FieldTable::inner);
     headers.iter().filter_map(|(key, value)| Some((names.position(key.as_str())?, text(value))))
+}
+
+fn texts(table: Option<&FieldTable>, name: &str) -> Vec<String> {
+    let values = table.map_or(&NO_HEADERS, FieldTable::inner).iter();
+    let values = values.filter(|(key, _)| key.as_str().eq_ignore_ascii_case(name));
+    values
+        .flat_map(|(_, value)| match value {
+            AMQPValue::FieldArray(items) => items.as_slice(),
+            value => std::slice::from_ref(value),
+        })
+        .map(scalar)
+        .collect()
+}
+
+/// Returns a value as text; a number in decimal digits.
+fn scalar(value: &AMQPValue) -> String {
+    match value {
+        AMQPValue::Boolean(value) => value.to_string(),
+        AMQPValue::ShortShortInt(value) => value.to_string(),
+        AMQPValue::ShortShortUInt(value) => value.to_string(),
+        AMQPValue::ShortInt(value) => value.to_string(),
+        AMQPValue::ShortUInt(value) => value.to_string(),
+        AMQPValue::LongInt(value) => value.to_string(),
+        AMQPValue::LongUInt(value) => value.to_string(),
+        AMQPValue::LongLongInt(value) => value.to_string(),
+        AMQPValue::Float(value) => value.to_string(),
+        AMQPValue::Double(value) => value.to_string(),
+        AMQPValue::Timestamp(value) => value.to_string(),
+        AMQPValue::ShortString(value) => value.to_string(),
+        other => text(other).to_text(),
+    }
 }
 
 /// Returns whether the table has an old field that no new one overwrites.
@@ -159,6 +195,27 @@ mod tests {
     use super::*;
     use crate::testing::{assert_carries, assert_carries_nothing};
     use crate::{extract, inject};
+
+    #[test]
+    fn numbers_and_arrays_are_captured_as_text() {
+        let texts = |value: AMQPValue| FieldTableReader(Some(&with(value))).texts("TraceParent");
+        let long = |text: &str| AMQPValue::LongString(text.into());
+        assert_eq!(texts(long("a")), ["a"]);
+        assert_eq!(texts(AMQPValue::LongString(vec![0xff, 0].into())), ["0xff00"]);
+        assert_eq!(texts(AMQPValue::LongLongInt(-7)), ["-7"]);
+        assert_eq!(texts(AMQPValue::ShortShortUInt(200)), ["200"]);
+        assert_eq!(texts(AMQPValue::Boolean(true)), ["true"]);
+        assert_eq!(texts(AMQPValue::Double(0.5)), ["0.5"]);
+        assert_eq!(texts(AMQPValue::Timestamp(1_700_000_000)), ["1700000000"]);
+        let mut array = FieldArray::default();
+        array.push(long("a"));
+        array.push(AMQPValue::LongInt(7));
+        array.push(AMQPValue::FieldTable(FieldTable::default()));
+        assert_eq!(texts(AMQPValue::FieldArray(array)), ["a", "7", "field-table"]);
+        assert_eq!(texts(AMQPValue::FieldTable(FieldTable::default())), ["field-table"]);
+        assert_eq!(texts(AMQPValue::Void), ["null"]);
+        assert!(FieldTableReader(None).texts("traceparent").is_empty());
+    }
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 

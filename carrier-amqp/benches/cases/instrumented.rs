@@ -41,7 +41,6 @@ fn by_hand(tracer: &SdkTracer, parent: &Context, message: &Delivery, is_recorded
                 message.routing_key.as_str().to_owned(),
             ),
             KeyValue::new("messaging.rabbitmq.message.delivery_tag", 7),
-            KeyValue::new("messaging.message.body.size", message.data.len() as i64),
             KeyValue::new("carrier.settlement", "not_settled"),
         ]);
     }

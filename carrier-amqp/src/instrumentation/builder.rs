@@ -1,11 +1,14 @@
 //! The configuration of an instrumentation: built once, cheap to clone.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use carrier_core::instrumentation::{self as core, Ambient, Cancellation, InstrumentationBuilder, Relation};
+use carrier_core::instrumentation::{
+    self as core, Ambient, Cancellation, Filter, FilteredOperation, Hook, InstrumentationBuilder, Relation,
+};
 use carrier_core::{Budget, Propagation};
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ErrorKind};
@@ -194,6 +197,16 @@ cores! {
     skip_unsampled(skip_unsampled: bool);
     /// Sets whether a span also links to the sender that is its parent: see [`InstrumentationBuilder::link_parent`].
     link_parent(link_parent: bool);
+    /// Adds a hook: see [`InstrumentationBuilder::hook`].
+    hook(hook: impl Hook + 'static);
+    /// Records headers as attributes: see [`InstrumentationBuilder::capture_headers`].
+    capture_headers(names: impl IntoIterator<Item = impl Into<Cow<'static, str>>>);
+    /// Leaves out spans and metrics: see [`InstrumentationBuilder::filter`].
+    filter(filter: impl Fn(&FilteredOperation<'_>) -> Filter + Send + Sync + 'static);
+    /// Sets the `error.type` of handlers' errors: see [`InstrumentationBuilder::error_types`].
+    error_types(classifier: impl Fn(&(dyn Error + 'static)) -> Option<Cow<'static, str>> + Send + Sync + 'static);
+    /// Sets whether spans have the body's size: see [`InstrumentationBuilder::body_size`].
+    body_size(body_size: bool);
     /// Sets what a handler that was dropped early means: see [`InstrumentationBuilder::cancellation`].
     cancellation(cancellation: Cancellation);
 }
@@ -230,7 +243,7 @@ impl fmt::Display for InvalidUrl {
     }
 }
 
-impl std::error::Error for InvalidUrl {}
+impl Error for InvalidUrl {}
 
 impl From<InvalidUrl> for lapin::Error {
     fn from(error: InvalidUrl) -> Self {

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use carrier_core::instrumentation::{AlreadyCounted, Destination, Details, IncomingMessage, attribute};
+use carrier_core::instrumentation::{
+    AlreadyCounted, Destination, Details, IncomingMessage, MessageParts, OutgoingMessage, attribute,
+};
 use lapin::BasicProperties;
 use lapin::message::{BasicGetMessage, Delivery};
+use lapin::types::ShortString;
 
 use super::redelivery::integer;
 use super::{Instrumentation, Redelivery, Route};
@@ -97,6 +100,41 @@ impl<M: AsMessage> IncomingMessage for Incoming<'_, M> {
     fn is_counted(&self) -> bool {
         self.message.is_counted()
     }
+
+    fn attempts(&self) -> Option<u64> {
+        Redelivery::of(self.message.as_message()).attempt()
+    }
+
+    fn parts(&self) -> MessageParts<'_> {
+        let delivery = self.message.as_message();
+        let properties = &delivery.properties;
+        let mut parts = MessageParts::default();
+        parts.routing_key = Some(delivery.routing_key.as_str());
+        parts.body = Some(&delivery.data);
+        parts.reply_to = properties.reply_to().as_ref().map(ShortString::as_str);
+        parts.conversation_id = properties.correlation_id().as_ref().map(ShortString::as_str);
+        parts
+    }
+}
+
+/// A message that is published.
+pub(super) struct Outgoing<'a> {
+    pub(super) amqp: &'a Instrumentation,
+    pub(super) route: Route<'a>,
+    pub(super) body: &'a [u8],
+}
+
+impl OutgoingMessage for Outgoing<'_> {
+    fn destination(&self) -> Destination {
+        self.amqp.destinations.of(&self.route)
+    }
+
+    fn parts(&self) -> MessageParts<'_> {
+        let mut parts = MessageParts::default();
+        parts.routing_key = Some(self.route.routing_key);
+        parts.body = Some(self.body);
+        parts
+    }
 }
 
 pub(super) fn route<'a>(delivery: &'a Delivery, queue: &'a str) -> Route<'a> {
@@ -108,7 +146,6 @@ pub(super) fn describe(delivery: &Delivery, span: &mut Details<'_>) {
     describe_routing_key(delivery.routing_key.as_str(), span);
     describe_delivery_tag(delivery, span);
     describe_ids(&delivery.properties, span);
-    describe_body(&delivery.data, span);
     if let Some(redelivery) = Redelivery::if_any(delivery) {
         redelivery.describe(span);
     }
@@ -132,10 +169,6 @@ pub(super) fn describe_ids(properties: &BasicProperties, span: &mut Details<'_>)
     if let Some(id) = properties.correlation_id() {
         span.set(attribute::MESSAGING_MESSAGE_CONVERSATION_ID, id.as_str().to_owned());
     }
-}
-
-pub(super) fn describe_body(body: &[u8], span: &mut Details<'_>) {
-    span.set(attribute::MESSAGING_MESSAGE_BODY_SIZE, i64::try_from(body.len()).unwrap_or(i64::MAX));
 }
 
 /// The time at which a message was sent.

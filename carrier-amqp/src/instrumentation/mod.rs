@@ -18,8 +18,9 @@ mod settle;
 mod tests;
 
 pub use carrier_core::instrumentation::{
-    AlreadyCounted, Ambient, Batch, Cancellation, Failure, Handled, Plain, ReceivedMessage, Relation,
-    RelationRule, Settlement,
+    AlreadyCounted, Ambient, Batch, Cancellation, Details, Ended, ErrorTypes, Failure, Filter,
+    FilteredOperation, Handled, Hook, MessageParts, MessageView, OperationType, Plain, ReceivedMessage,
+    Relation, RelationRule, Settlement,
 };
 
 pub use self::builder::{AmqpInstrumentationBuilder, Instrumentation, InvalidUrl};

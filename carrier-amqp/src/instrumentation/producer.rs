@@ -10,6 +10,7 @@ use lapin::types::{
 };
 use lapin::{ChannelStatus, Consumer, Error, ExchangeKind, Queue, Result};
 
+use super::message::Incoming;
 use super::pending::Pending;
 use super::{Instrumentation, Route, error_type, message};
 use crate::ExtractFrom as _;
@@ -63,11 +64,12 @@ impl Channel {
         }
         let message = got.as_ref().ok().and_then(Option::as_ref);
         let reader = message.map(|message| message.reader());
+        let incoming = message.map(|message| Incoming { amqp, queue: queue.as_str(), message });
         let route = match message {
             Some(message) => message::route(message, queue.as_str()),
             None => Route::from("", "", queue.as_str()),
         };
-        let result = got.as_ref().map(|_| reader.as_ref()).map_err(error_type::of);
+        let result = got.as_ref().map(|_| incoming.as_ref().zip(reader.as_ref())).map_err(error_type::of);
         amqp.core.received(start, amqp.destinations.of(&route), result, |span| {
             if let Some(message) = message {
                 message::describe(message, span);

@@ -97,6 +97,12 @@ impl<'a> Redelivery<'a> {
         known.max(u64::from(self.redelivered))
     }
 
+    /// Which attempt this is, counting from 1. `None` if the broker only reports that there was an earlier one.
+    pub(super) fn attempt(&self) -> Option<u64> {
+        let is_counted = !self.redelivered || self.delivery_count.is_some() || self.rejections > 0;
+        (is_counted && !self.is_attempts_unknown()).then(|| self.attempts().saturating_add(1))
+    }
+
     /// Whether a delivery limit was reached, and no count tells how many attempts that were.
     fn is_attempts_unknown(&self) -> bool {
         self.delivery_limits > 0 && self.delivery_count.unwrap_or(0) <= self.rejections
@@ -198,6 +204,23 @@ mod tests {
         let entry =
             [("queue", text(queue)), ("reason", text(reason)), ("count", AMQPValue::LongLongInt(count))];
         AMQPValue::FieldTable(table(entry))
+    }
+
+    #[test]
+    fn the_attempt_is_known_if_the_broker_counts_or_this_is_the_first() {
+        let count = |count| ("x-delivery-count", AMQPValue::LongLongInt(count));
+        let attempt =
+            |redelivered, headers: Vec<_>| Redelivery::of(&delivery(redelivered, headers)).attempt();
+        assert_eq!(attempt(false, vec![]), Some(1));
+        assert_eq!(attempt(true, vec![]), None);
+        assert_eq!(attempt(true, vec![count(2)]), Some(3));
+        let deaths = |reason| {
+            let mut entries = FieldArray::default();
+            entries.push(death("orders", reason, 2));
+            vec![("x-death", AMQPValue::FieldArray(entries))]
+        };
+        assert_eq!(attempt(false, deaths("rejected")), Some(3));
+        assert_eq!(attempt(false, deaths("delivery_limit")), None);
     }
 
     #[test]

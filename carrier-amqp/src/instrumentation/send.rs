@@ -31,11 +31,10 @@ impl Channel {
     ) -> lapin::Result<PublisherConfirm> {
         let amqp = &self.instrumentation;
         let route = Route::to(exchange.as_str(), routing_key.as_str());
-        let destination = || amqp.destinations.of(&route);
+        let outgoing = message::Outgoing { amqp, route, body: payload };
         let carrier = &mut PropertiesCarrier(&mut properties);
-        let sending = amqp.core.send(destination, carrier, |span| {
+        let sending = amqp.core.send(outgoing, carrier, |span| {
             message::describe_routing_key(route.routing_key, span);
-            message::describe_body(payload, span);
         });
         sending.details(|span| message::describe_ids(&properties, span));
         let is_confirmed = self.inner.status().confirm();

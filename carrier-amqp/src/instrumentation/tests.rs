@@ -38,7 +38,7 @@ impl Recorded {
     /// Starts and ends the span of a publish, without a channel.
     fn publish(&self, properties: &mut BasicProperties) {
         let destination = self.amqp.destinations.of(&Route::to("", "dead"));
-        self.amqp.core.send(|| destination, &mut PropertiesCarrier(properties), |_| {}).ended(Ok(()));
+        self.amqp.core.send(|| destination.clone(), &mut PropertiesCarrier(properties), |_| {}).ended(Ok(()));
     }
 }
 

@@ -1,5 +1,7 @@
 //! The names and values of headers.
 
+use std::fmt::Write as _;
+
 use crate::format::W3C_FIELDS;
 
 /// Names of headers, compared without regard to case (W3C Trace Context, "Header Name").
@@ -100,6 +102,19 @@ impl<'a> FieldValue<'a> {
             Self::Text(text) => Some(text),
             Self::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
             Self::Null | Self::Other(_) => None,
+        }
+    }
+
+    /// Returns the value as text: text as it is, other bytes as `0x` and hexadecimal digits, any other value as its type.
+    pub fn to_text(self) -> String {
+        match (self, self.as_str()) {
+            (_, Some(text)) => text.to_owned(),
+            (Self::Bytes(bytes), None) => bytes.iter().fold("0x".to_owned(), |mut text, byte| {
+                let _infallible = write!(text, "{byte:02x}");
+                text
+            }),
+            (Self::Other(name), None) => name.to_owned(),
+            (Self::Text(_) | Self::Null, None) => "null".to_owned(),
         }
     }
 

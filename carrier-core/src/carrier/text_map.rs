@@ -48,6 +48,14 @@ pub trait TextMapReader {
         self.entries().filter_map(|(name, value)| Some((names.position(name)?, value)))
     }
 
+    /// Returns the values of a header as text, for an attribute: see `InstrumentationBuilder::capture_headers`.
+    ///
+    /// The default returns text as it is, other bytes as `0x` and hexadecimal digits, and the type of any other value. Override
+    /// it if the transport has numbers.
+    fn texts(&self, name: &str) -> Vec<String> {
+        self.find(&FieldNames::new(&[name])).map(|(_, value)| value.to_text()).collect()
+    }
+
     /// Returns which of several different `traceparent` headers is used, unless the configuration says otherwise.
     fn conflict(&self) -> Conflict {
         Conflict::default()
@@ -103,6 +111,10 @@ impl<T: TextMapReader> TextMapReader for &T {
 
     fn find<'a>(&'a self, names: &FieldNames<'_>) -> impl Iterator<Item = (usize, FieldValue<'a>)> {
         (**self).find(names)
+    }
+
+    fn texts(&self, name: &str) -> Vec<String> {
+        (**self).texts(name)
     }
 
     fn conflict(&self) -> Conflict {

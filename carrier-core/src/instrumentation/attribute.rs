@@ -25,6 +25,22 @@ pub const QUEUE_DURATION: &str = "carrier.queue.duration";
 /// A counter of messages whose timestamp is later than their reception, because two clocks differ.
 pub const QUEUE_CLOCK_SKEW: &str = "carrier.queue.clock_skew";
 
+/// A counter of received messages by [`CONTEXT_STATUS`]: whose messages arrive without a context.
+pub const RECEIVED_CONTEXTS: &str = "carrier.received.contexts";
+
+/// What was found of the context in a received message. A string: `valid`, `absent`, `malformed`, `conflicting`, `wrong_type`
+/// or `over_limit`.
+pub const CONTEXT_STATUS: &str = "carrier.context.status";
+
+/// The time from a message's timestamp to the end of its successful processing, in seconds: a histogram.
+pub const CRITICAL_DURATION: &str = "carrier.critical.duration";
+
+/// How often a message was given to a consumer, the first time included, if the broker counts: a histogram.
+pub const DELIVERY_ATTEMPTS: &str = "carrier.delivery.attempts";
+
+/// The prefix of a captured header's attribute: `carrier.message.header.<name in lower case>`, an array of strings.
+pub const MESSAGE_HEADER: &str = "carrier.message.header";
+
 /// How many messages of a batch have no link because there were too many. An integer.
 pub const BATCH_UNLINKED: &str = "carrier.batch.unlinked_message_count";
 

@@ -7,15 +7,17 @@ use opentelemetry::trace::SpanKind;
 
 use super::attribute;
 use super::builder::Instrumentation;
+use super::details::Details;
 use super::handled::Handled;
+use super::hook::{Filter, Incoming, MessageView};
 use super::links::Links;
 use super::message::IncomingMessage;
-use super::metrics::QueueTime;
+use super::metrics::{QueueTime, Received};
 use super::operation::{Destination, Operation, OperationType};
 use super::outcome::Failure;
 use super::process::Process;
 use super::relation::{Choice, Current, Sender};
-use super::span::{Details, OperationSpan};
+use super::span::{OperationSpan, Start, as_i64};
 use crate::TextMapReader;
 
 impl Instrumentation {
@@ -34,13 +36,24 @@ impl Instrumentation {
         M: IncomingMessage,
         D: FnOnce(&mut Details<'_>),
     {
+        let filter = self.filters.of(OperationType::Process, false, || common.clone());
+        if filter != Filter::Observe {
+            let contexts = messages.into_iter().map(|(reader, ..)| match filter {
+                Filter::Skip => Context::new(),
+                _ => self.propagation.extract(&reader),
+            });
+            return Batch {
+                contexts: contexts.collect(),
+                process: Process::unobserved(self, Context::current()),
+            };
+        }
         let mut around = None;
         let parent = match Current::read(self.ambient) {
             Current::Suppressed => {
                 let contexts = messages.into_iter().map(|(reader, ..)| self.propagation.extract(&reader));
                 let contexts = contexts.map(|cx| cx.with_telemetry_suppressed()).collect();
                 let context = Context::new().with_telemetry_suppressed();
-                return Batch { contexts, process: Process::new(context, None, None, self.cancellation) };
+                return Batch { contexts, process: Process::unobserved(self, context) };
             }
             Current::Parent(current) => current,
             Current::Ignored => Context::new(),
@@ -60,31 +73,47 @@ impl Instrumentation {
         let now = || start.map_or_else(SystemTime::now, |start| start.at);
         let messages = messages.into_iter();
         let mut contexts = Vec::with_capacity(messages.size_hint().0);
-        let mut queue_times = Vec::with_capacity(messages.size_hint().0);
-        let mut counted = 0;
+        let mut received = Vec::with_capacity(messages.size_hint().0);
         for (reader, message, details) in messages {
             let queue_time = QueueTime::of(if is_used { message.sent_at() } else { None }, now);
-            let sender = Sender::read(&self.propagation, &reader);
+            let sender = Sender::read(&self.propagation, &reader, start.is_some());
             if self.relation.of(&message, queue_time, &sender, &reader) != Choice::Ignore {
                 match sender.span() {
                     Some(span) if links.len() < self.max_links => {
-                        links.add_with(span, || Details::collect(details));
+                        let view = MessageView {
+                            operation: OperationType::Process,
+                            destination: &common,
+                            message: &Incoming(&message, &reader),
+                        };
+                        links.add_with(span, || {
+                            Details::collect(|link| {
+                                details(link);
+                                self.telemetry.hooks.recorded(&view, link);
+                            })
+                        });
                     }
                     Some(_) => left_out += 1,
                     None => {}
                 }
             }
             contexts.push(sender.context);
-            queue_times.push(queue_time);
-            counted += u64::from(!message.is_counted());
+            received.push(Received {
+                is_counted: message.is_counted(),
+                status: sender.status,
+                queue_time,
+                attempts: start.and_then(|_| message.attempts()),
+            });
         }
         let messages = contexts.len();
-        let (context, span) = OperationSpan::start(
-            &self.telemetry,
-            Operation::new(OperationType::Process, SpanKind::Consumer),
+        let (context, mut span) = OperationSpan::start(
+            Start {
+                telemetry: &self.telemetry,
+                operation: Operation::new(OperationType::Process, SpanKind::Consumer),
+                at: start,
+                parent: &parent,
+                message: None,
+            },
             || common,
-            start,
-            &parent,
             |_, of_span| *of_span = links,
             |span| {
                 span.set(attribute::MESSAGING_BATCH_MESSAGE_COUNT, as_i64(messages));
@@ -94,15 +123,11 @@ impl Instrumentation {
                 details(span);
             },
         );
-        if let Some(span) = &span {
-            span.consumed(counted, &queue_times);
+        if let Some(span) = &mut span {
+            span.consumed(&context, &received);
         }
-        Batch { contexts, process: Process::new(context, span, None, self.cancellation) }
+        Batch { contexts, process: Process::new(self, context, span, None) }
     }
-}
-
-fn as_i64(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// A batch that is processed. It owns the span, and ends it exactly once.

@@ -1,6 +1,7 @@
 //! The configuration of an instrumentation: built once, cheap to clone.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,9 +11,10 @@ use opentelemetry::{InstrumentationScope, StringValue, global};
 
 #[cfg(feature = "tracing")]
 use super::event::MissingProvider;
+use super::hook::{CapturedHeaders, Filter, FilteredOperation, Filters, Hook, Hooks};
 use super::metrics::Metrics;
 use super::operation::Client;
-use super::outcome::Cancellation;
+use super::outcome::{Cancellation, ErrorTypes};
 use super::relation::{Ambient, Relation};
 use super::span::{AnyTracer, Telemetry};
 use crate::{Budget, Propagation};
@@ -65,6 +67,8 @@ pub struct Instrumentation {
     pub(super) max_links: usize,
     pub(super) settle_spans: bool,
     pub(super) cancellation: Cancellation,
+    pub(super) errors: ErrorTypes,
+    pub(super) filters: Filters,
 }
 
 impl Instrumentation {
@@ -87,6 +91,11 @@ impl Instrumentation {
             skip_unsampled: false,
             link_parent: false,
             cancellation: Cancellation::default(),
+            errors: ErrorTypes::default(),
+            filters: Filters::default(),
+            hooks: Vec::new(),
+            captured: Vec::new(),
+            body_size: false,
             metrics: true,
         }
     }
@@ -131,6 +140,11 @@ pub struct InstrumentationBuilder {
     skip_unsampled: bool,
     link_parent: bool,
     cancellation: Cancellation,
+    errors: ErrorTypes,
+    filters: Filters,
+    hooks: Vec<Box<dyn Hook>>,
+    captured: Vec<Cow<'static, str>>,
+    body_size: bool,
     metrics: bool,
 }
 
@@ -224,6 +238,86 @@ impl InstrumentationBuilder {
         Self { cancellation, ..self }
     }
 
+    /// Adds a hook, which adds attributes to spans. Hooks are called in the order in which they were added.
+    pub fn hook(mut self, hook: impl Hook + 'static) -> Self {
+        self.hooks.push(Box::new(hook));
+        self
+    }
+
+    /// Records these headers on send, receive and process spans, and on the links of a batch. The default is none.
+    ///
+    /// The attribute is `carrier.message.header.<name in lower case>`. It is an array of strings, with a string for each copy
+    /// of the header, of which there are at most 16. A string has at most 256 bytes; a longer one ends with `…`.
+    ///
+    /// | value | string |
+    /// | --- | --- |
+    /// | text, or bytes that are UTF-8 | the text |
+    /// | other bytes | `0x` and lower-case hexadecimal digits |
+    /// | AMQP number, boolean, timestamp | decimal digits; `true`, `false`; seconds since 1970 |
+    /// | AMQP array | a string for each element |
+    /// | AMQP table, null | the protocol's name of the type |
+    ///
+    /// Headers of the context (`traceparent`, `baggage`) are never captured, nor a value that equals a Kafka key that the
+    /// key's policy hides. Headers may contain personal data: capture only what you know.
+    pub fn capture_headers(mut self, names: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Self {
+        self.captured.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a filter, which leaves out spans and metrics of some operations. The default leaves out nothing.
+    ///
+    /// For queues of health checks, topics of the telemetry itself, and receive calls without a message. It is called once
+    /// for each operation, before anything else.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use carrier_core::instrumentation::{Filter, Instrumentation};
+    ///
+    /// let nats = Instrumentation::builder("nats").filter(|operation| {
+    ///     match operation.destination.name() {
+    ///         Some("health") => Filter::Skip,
+    ///         _ if operation.is_empty => Filter::CarryOnly,
+    ///         _ => Filter::Observe,
+    ///     }
+    /// });
+    /// ```
+    pub fn filter(self, filter: impl Fn(&FilteredOperation<'_>) -> Filter + Send + Sync + 'static) -> Self {
+        Self { filters: Filters::new(filter), ..self }
+    }
+
+    /// Sets a classifier: it returns the `error.type` of a handler's error. `None` keeps the default: see [`Failure::of`].
+    ///
+    /// It gets the error itself, also of a boxed one. Use few different types. An error that `anyhow` has given a context is
+    /// found among the sources.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::error::Error;
+    /// use std::iter::successors;
+    /// use carrier_core::instrumentation::Instrumentation;
+    ///
+    /// let nats = Instrumentation::builder("nats").error_types(|error| {
+    ///     let mut chain = successors(Some(error), |error| (*error).source());
+    ///     let io = chain.find_map(|error| error.downcast_ref::<std::io::Error>())?;
+    ///     Some(format!("io::{:?}", io.kind()).into())
+    /// });
+    /// ```
+    ///
+    /// [`Failure::of`]: super::Failure::of
+    pub fn error_types(
+        self,
+        classifier: impl Fn(&(dyn Error + 'static)) -> Option<Cow<'static, str>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { errors: ErrorTypes::new(classifier), ..self }
+    }
+
+    /// Sets whether spans have `messaging.message.body.size`. The default is no, because the conventions say "opt-in".
+    pub fn body_size(self, body_size: bool) -> Self {
+        Self { body_size, ..self }
+    }
+
     /// Sets the broker: `server.address` and, if it is known, `server.port`.
     pub fn server(self, address: impl Into<StringValue>, port: Option<u16>) -> Self {
         Self { client: self.client.with_server(Some((address.into(), port))), ..self }
@@ -254,6 +348,10 @@ impl InstrumentationBuilder {
             };
             Arc::new(Metrics::new(&meter))
         });
+        let mut hooks = self.hooks;
+        if !self.captured.is_empty() {
+            hooks.push(Box::new(CapturedHeaders::new(self.captured, &self.propagation.field_names())));
+        }
         Instrumentation {
             telemetry: Arc::new(Telemetry {
                 tracer,
@@ -261,6 +359,8 @@ impl InstrumentationBuilder {
                 client: Arc::new(self.client),
                 skip_unsampled: self.skip_unsampled,
                 link_parent: self.link_parent,
+                body_size: self.body_size,
+                hooks: Hooks::new(hooks),
                 #[cfg(feature = "tracing")]
                 missing_provider,
             }),
@@ -271,6 +371,8 @@ impl InstrumentationBuilder {
             max_links: self.max_links,
             settle_spans: self.settle_spans,
             cancellation: self.cancellation,
+            errors: self.errors,
+            filters: self.filters,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::outcome::Failure;
+use super::outcome::{ErrorTypes, Failure};
 
 /// What a handler returns: whether the message was handled.
 ///
@@ -21,7 +21,7 @@ use super::outcome::Failure;
 /// | [`Plain`] | never: for another crate's type |
 ///
 /// The error of a `Result` is a [`std::error::Error`], a box of one (`Box<dyn Error>`, `anyhow::Error`, `eyre::Report`), or
-/// text. [`Failure::of`] says what is recorded. Convert any other error with `map_err`.
+/// text. [`ErrorTypes::failure`] says what is recorded. Convert any other error with `map_err`.
 ///
 /// The compiler infers `Kind`. Name it in a generic function only: `where F::Output: Handled<Kind>`.
 ///
@@ -30,14 +30,14 @@ use super::outcome::Failure;
 /// A type of your own takes one line, or says what its failures are:
 ///
 /// ```
-/// use carrier_core::instrumentation::{Failure, Handled};
+/// use carrier_core::instrumentation::{ErrorTypes, Failure, Handled};
 ///
 /// struct Invoice;
 /// impl Handled for Invoice {}
 ///
 /// struct Answer(u16);
 /// impl Handled for Answer {
-///     fn failure(&self) -> Option<Failure> {
+///     fn failure(&self, _: &ErrorTypes) -> Option<Failure> {
 ///         (self.0 >= 500).then(|| Failure::new("server_error", "the answer is an error"))
 ///     }
 /// }
@@ -63,7 +63,11 @@ use super::outcome::Failure;
 )]
 pub trait Handled<Kind = ()> {
     /// Returns the failure, or `None` if the message was handled. The default is `None`.
-    fn failure(&self) -> Option<Failure> {
+    ///
+    /// `errors` turns an error into a failure, with the program's own `error.type` if it has a
+    /// [classifier](super::InstrumentationBuilder::error_types).
+    fn failure(&self, errors: &ErrorTypes) -> Option<Failure> {
+        let _ = errors;
         None
     }
 }
@@ -96,8 +100,8 @@ plain!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64)
 macro_rules! pointer {
     ($($type:ty),*) => {
         $(impl<K, T: Handled<K> + ?Sized> Handled<K> for $type {
-            fn failure(&self) -> Option<Failure> {
-                (**self).failure()
+            fn failure(&self, errors: &ErrorTypes) -> Option<Failure> {
+                (**self).failure(errors)
             }
         })*
     };
@@ -108,8 +112,8 @@ pointer!(&T, Box<T>, Rc<T>, Arc<T>);
 macro_rules! items {
     ($($type:ty $(, $length:ident)?);*) => {
         $(impl<K, T: Handled<K> $(, const $length: usize)?> Handled<K> for $type {
-            fn failure(&self) -> Option<Failure> {
-                self.iter().find_map(T::failure)
+            fn failure(&self, errors: &ErrorTypes) -> Option<Failure> {
+                self.iter().find_map(|item| item.failure(errors))
             }
         })*
     };
@@ -118,10 +122,10 @@ macro_rules! items {
 items!(Option<T>; [T]; Vec<T>; [T; N], N);
 
 impl<K, L, B: Handled<K>, C: Handled<L>> Handled<(K, L)> for ControlFlow<B, C> {
-    fn failure(&self) -> Option<Failure> {
+    fn failure(&self, errors: &ErrorTypes) -> Option<Failure> {
         match self {
-            Self::Break(value) => value.failure(),
-            Self::Continue(value) => value.failure(),
+            Self::Break(value) => value.failure(errors),
+            Self::Continue(value) => value.failure(errors),
         }
     }
 }
@@ -129,8 +133,8 @@ impl<K, L, B: Handled<K>, C: Handled<L>> Handled<(K, L)> for ControlFlow<B, C> {
 macro_rules! tuple {
     ($($kind:ident $type:ident $at:tt),*) => {
         impl<$($kind, $type: Handled<$kind>),*> Handled<($($kind,)*)> for ($($type,)*) {
-            fn failure(&self) -> Option<Failure> {
-                None$(.or_else(|| self.$at.failure()))*
+            fn failure(&self, errors: &ErrorTypes) -> Option<Failure> {
+                None$(.or_else(|| self.$at.failure(errors)))*
             }
         }
     };
@@ -153,36 +157,36 @@ pub struct Boxed<K>(PhantomData<K>);
 #[derive(Debug)]
 pub struct Text<K>(PhantomData<K>);
 
-impl<K, T: Handled<K>, E: Error> Handled<Concrete<K>> for Result<T, E> {
-    fn failure(&self) -> Option<Failure> {
-        self.as_ref().map_or_else(|error| Some(Failure::of(error)), T::failure)
+impl<K, T: Handled<K>, E: Error + 'static> Handled<Concrete<K>> for Result<T, E> {
+    fn failure(&self, errors: &ErrorTypes) -> Option<Failure> {
+        self.as_ref().map_or_else(|error| Some(errors.failure(error)), |value| value.failure(errors))
     }
 }
 
 // `DerefMut` keeps out `Arc<dyn Error>`, which is an error itself.
 impl<K, T: Handled<K>, E: DerefMut<Target: DynError>> Handled<Boxed<K>> for Result<T, E> {
-    fn failure(&self) -> Option<Failure> {
-        self.as_ref().map_or_else(|error| Some((**error).failure()), T::failure)
+    fn failure(&self, errors: &ErrorTypes) -> Option<Failure> {
+        self.as_ref().map_or_else(|error| Some((**error).failure(errors)), |value| value.failure(errors))
     }
 }
 
 impl<K, T: Handled<K>, E: Deref<Target = str>> Handled<Text<K>> for Result<T, E> {
-    fn failure(&self) -> Option<Failure> {
-        self.as_ref().map_or_else(|error| Some(Failure::of_text::<E>(error)), T::failure)
+    fn failure(&self, errors: &ErrorTypes) -> Option<Failure> {
+        self.as_ref().map_or_else(|error| Some(Failure::of_text::<E>(error)), |value| value.failure(errors))
     }
 }
 
 /// An error behind a pointer, of unknown type.
 pub trait DynError {
     /// Returns the failure that it is.
-    fn failure(&self) -> Failure;
+    fn failure(&self, errors: &ErrorTypes) -> Failure;
 }
 
 macro_rules! dyn_error {
     ($($type:ty),*) => {
         $(impl DynError for $type {
-            fn failure(&self) -> Failure {
-                Failure::of(self)
+            fn failure(&self, errors: &ErrorTypes) -> Failure {
+                errors.of_dyn(self)
             }
         })*
     };

@@ -1,4 +1,4 @@
-//! What is known of a received message.
+//! What is known of a message.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -28,6 +28,62 @@ pub trait IncomingMessage {
     fn is_counted(&self) -> bool {
         false
     }
+
+    /// How often the message was given to a consumer, this time included. `None` if the broker does not count.
+    fn attempts(&self) -> Option<u64> {
+        None
+    }
+
+    /// What a [hook](super::Hook) and a [rule](super::Relation::rule) see of the message, apart from its headers.
+    fn parts(&self) -> MessageParts<'_> {
+        MessageParts::default()
+    }
+}
+
+/// A message that is sent, without its headers. A method is called only if its answer is used.
+///
+/// A closure that returns the [`Destination`] is one, too.
+pub trait OutgoingMessage {
+    /// Where the message is sent to.
+    fn destination(&self) -> Destination;
+
+    /// What a [hook](super::Hook) sees of the message, apart from its headers.
+    fn parts(&self) -> MessageParts<'_> {
+        MessageParts::default()
+    }
+}
+
+impl<F: Fn() -> Destination> OutgoingMessage for F {
+    fn destination(&self) -> Destination {
+        self()
+    }
+}
+
+/// What a message consists of, apart from its headers.
+///
+/// # Examples
+///
+/// ```
+/// use carrier_core::instrumentation::MessageParts;
+///
+/// let mut parts = MessageParts::default();
+/// parts.body = Some(b"17");
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct MessageParts<'a> {
+    /// The key of a Kafka record.
+    pub key: Option<&'a [u8]>,
+    /// No attribute may contain the key: a captured header with the same value is left out.
+    pub is_key_hidden: bool,
+    /// The routing key of an AMQP message.
+    pub routing_key: Option<&'a str>,
+    /// The body. Its size is an attribute if [`body_size`](super::InstrumentationBuilder::body_size) is on.
+    pub body: Option<&'a [u8]>,
+    /// Where the sender expects an answer.
+    pub reply_to: Option<&'a str>,
+    /// What a request and its reply have in common: the correlation id.
+    pub conversation_id: Option<&'a str>,
 }
 
 /// An [`IncomingMessage`] that holds its answers.
@@ -38,12 +94,13 @@ pub struct Incoming {
     sent_at: Option<SystemTime>,
     is_redelivered: bool,
     is_counted: bool,
+    attempts: Option<u64>,
 }
 
 impl Incoming {
     /// A message from a destination.
     pub fn new(destination: Destination) -> Self {
-        Self { destination, sent_at: None, is_redelivered: false, is_counted: false }
+        Self { destination, sent_at: None, is_redelivered: false, is_counted: false, attempts: None }
     }
 
     /// The timestamp that the broker or the producer set: for the time in the queue.
@@ -54,6 +111,11 @@ impl Incoming {
     /// Whether the message was delivered before.
     pub fn redelivered(self, is_redelivered: bool) -> Self {
         Self { is_redelivered, ..self }
+    }
+
+    /// How often the message was given to a consumer, this time included.
+    pub fn attempts(self, attempts: Option<u64>) -> Self {
+        Self { attempts, ..self }
     }
 
     /// The message was counted as consumed when it was received.
@@ -77,6 +139,10 @@ impl IncomingMessage for Incoming {
 
     fn is_counted(&self) -> bool {
         self.is_counted
+    }
+
+    fn attempts(&self) -> Option<u64> {
+        self.attempts
     }
 }
 
@@ -141,6 +207,19 @@ impl ReceivedMessage<'_> {
     pub fn header(&self, name: &str) -> Option<FieldValue<'_>> {
         self.headers.first(name)
     }
+
+    /// What the message consists of, apart from its headers.
+    pub fn parts(&self) -> MessageParts<'_> {
+        self.message.parts()
+    }
+
+    /// Whether the message is the reply to a request: it has a conversation id, and expects no answer itself.
+    ///
+    /// AMQP has both as properties. In Kafka they are headers of the program's own choice: see [`header`](Self::header).
+    pub fn is_reply(&self) -> bool {
+        let parts = self.parts();
+        parts.conversation_id.is_some() && parts.reply_to.is_none()
+    }
 }
 
 impl fmt::Debug for ReceivedMessage<'_> {
@@ -153,10 +232,20 @@ impl fmt::Debug for ReceivedMessage<'_> {
 /// A reader as a trait object, which [`TextMapReader`] cannot be.
 pub(super) trait Headers {
     fn first(&self, name: &str) -> Option<FieldValue<'_>>;
+    fn each(&self, header: &mut dyn FnMut(&str, FieldValue<'_>));
+    fn texts(&self, name: &str) -> Vec<String>;
 }
 
 impl<R: TextMapReader> Headers for R {
     fn first(&self, name: &str) -> Option<FieldValue<'_>> {
         self.find(&FieldNames::new(&[name])).next().map(|(_, value)| value)
+    }
+
+    fn each(&self, header: &mut dyn FnMut(&str, FieldValue<'_>)) {
+        self.entries().for_each(|(name, value)| header(name, value));
+    }
+
+    fn texts(&self, name: &str) -> Vec<String> {
+        TextMapReader::texts(self, name)
     }
 }

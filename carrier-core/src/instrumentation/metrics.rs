@@ -1,10 +1,11 @@
-//! The instruments: four of the conventions, and two for the time in the queue.
+//! The instruments: four of the conventions, and our own for queues and contexts.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
+use smallvec::SmallVec;
 
 use super::attribute;
 use super::operation::{Client, Destination, Operation, OperationType};
@@ -17,6 +18,9 @@ const OPERATION_BUCKETS: [f64; 14] =
 /// Seconds: a message may stay in a queue for days.
 const QUEUE_BUCKETS: [f64; 14] =
     [0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
+
+/// How often a message was given to a consumer.
+const ATTEMPT_BUCKETS: [f64; 8] = [1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 50.0];
 
 /// The start of an operation, on both clocks: the wall clock for the span, the monotonic one for the duration.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +61,17 @@ impl QueueTime {
     }
 }
 
+/// What is counted of a message that the program got.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Received {
+    /// The message was counted as consumed before, and so was its context.
+    pub(super) is_counted: bool,
+    /// [`ExtractionStatus::label`](crate::ExtractionStatus::label).
+    pub(super) status: &'static str,
+    pub(super) queue_time: QueueTime,
+    pub(super) attempts: Option<u64>,
+}
+
 #[derive(Debug)]
 pub(super) struct Metrics {
     operation_duration: Histogram<f64>,
@@ -65,6 +80,9 @@ pub(super) struct Metrics {
     consumed: Counter<u64>,
     queue_duration: Histogram<f64>,
     clock_skew: Counter<u64>,
+    contexts: Counter<u64>,
+    critical_duration: Histogram<f64>,
+    attempts: Histogram<u64>,
 }
 
 impl Metrics {
@@ -104,6 +122,21 @@ impl Metrics {
                 attribute::QUEUE_CLOCK_SKEW,
                 "Number of messages whose timestamp was later than their reception.",
             ),
+            contexts: counter(
+                attribute::RECEIVED_CONTEXTS,
+                "Number of received messages, by what was found of their context.",
+            ),
+            critical_duration: histogram(
+                attribute::CRITICAL_DURATION,
+                "Time from the message's timestamp to the end of its successful processing.",
+                &QUEUE_BUCKETS,
+            ),
+            attempts: meter
+                .u64_histogram(attribute::DELIVERY_ATTEMPTS)
+                .with_unit("{attempt}")
+                .with_description("How often the message was given to a consumer.")
+                .with_boundaries(ATTEMPT_BUCKETS.to_vec())
+                .build(),
         }
     }
 }
@@ -116,6 +149,8 @@ pub(super) struct Measurement {
     pub(super) operation: Operation,
     pub(super) destination: Destination,
     pub(super) start: StartTime,
+    /// How long each message was in the queue, for the critical time.
+    pub(super) waited: SmallVec<[Duration; 1]>,
 }
 
 impl Measurement {
@@ -124,24 +159,45 @@ impl Measurement {
     }
 
     /// Counts messages as consumed, and records how long each was in the queue.
-    pub(super) fn consumed(&self, messages: u64, queue_times: &[QueueTime]) {
-        if messages == 0 && queue_times.iter().all(|time| *time == QueueTime::Unknown) {
+    pub(super) fn consumed(&mut self, messages: &[Received]) {
+        let is_nothing = |message: &Received| {
+            message.is_counted && message.queue_time == QueueTime::Unknown && message.attempts.is_none()
+        };
+        if messages.iter().all(is_nothing) {
             return;
         }
-        let attributes = self.attributes(None);
+        let mut attributes = self.attributes(None);
         let (without_type, without_operation) = (&attributes[1..], &attributes[2..]);
-        if messages > 0 {
-            self.metrics.consumed.add(messages, without_type);
-        }
-        for time in queue_times {
-            match time {
+        self.waited.reserve(messages.len());
+        let mut statuses = SmallVec::<[(&'static str, u64); 1]>::new();
+        for message in messages {
+            if !message.is_counted {
+                match statuses.iter_mut().find(|(status, _)| *status == message.status) {
+                    Some((_, count)) => *count += 1,
+                    None => statuses.push((message.status, 1)),
+                }
+            }
+            match message.queue_time {
                 QueueTime::Unknown => {}
                 QueueTime::Waited(waited) => {
                     self.metrics.queue_duration.record(waited.as_secs_f64(), without_operation);
+                    self.waited.push(waited);
                 }
                 // A duration of zero would look like a fast queue.
                 QueueTime::ClockSkew => self.metrics.clock_skew.add(1, without_operation),
             }
+            if let Some(attempts) = message.attempts {
+                self.metrics.attempts.record(attempts, without_operation);
+            }
+        }
+        let consumed = statuses.iter().map(|(_, count)| count).sum();
+        if consumed > 0 {
+            self.metrics.consumed.add(consumed, without_type);
+        }
+        for (status, count) in statuses {
+            // In the place of the operation's name, which this counter does not have.
+            attributes[1] = KeyValue::new(attribute::CONTEXT_STATUS, status);
+            self.metrics.contexts.add(count, &attributes[1..]);
         }
     }
 
@@ -151,7 +207,13 @@ impl Measurement {
         let attributes = self.attributes(failure);
         let without_type = &attributes[1..];
         match self.operation.kind {
-            OperationType::Process => self.metrics.process_duration.record(took.as_secs_f64(), without_type),
+            OperationType::Process => {
+                self.metrics.process_duration.record(took.as_secs_f64(), without_type);
+                for waited in self.waited.iter().filter(|_| failure.is_none()) {
+                    let critical = waited.saturating_add(took).as_secs_f64();
+                    self.metrics.critical_duration.record(critical, &attributes[2..]);
+                }
+            }
             _ => self.metrics.operation_duration.record(took.as_secs_f64(), &attributes),
         }
         if self.operation.kind == OperationType::Send {

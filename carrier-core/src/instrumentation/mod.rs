@@ -15,9 +15,11 @@ pub mod attribute;
 mod batch;
 mod builder;
 mod client;
+mod details;
 #[cfg(feature = "tracing")]
 mod event;
 mod handled;
+mod hook;
 mod links;
 mod message;
 mod metrics;
@@ -32,13 +34,16 @@ mod span;
 
 pub use self::batch::Batch;
 pub use self::builder::{Instrumentation, InstrumentationBuilder};
+pub use self::details::Details;
 pub use self::handled::{Handled, Plain};
-pub use self::message::{AlreadyCounted, Incoming, IncomingMessage, ReceivedMessage};
+pub use self::hook::{Ended, Filter, FilteredOperation, Hook, MessageView};
+pub use self::message::{
+    AlreadyCounted, Incoming, IncomingMessage, MessageParts, OutgoingMessage, ReceivedMessage,
+};
 pub use self::metrics::StartTime;
-pub use self::operation::Destination;
-pub use self::outcome::{Cancellation, Failure, Settlement};
+pub use self::operation::{Destination, OperationType};
+pub use self::outcome::{Cancellation, ErrorTypes, Failure, Settlement};
 pub use self::process::Process;
 pub use self::relation::{Ambient, Relation, RelationRule};
 pub use self::send::Sending;
 pub use self::settle::Settling;
-pub use self::span::Details;

@@ -16,11 +16,17 @@ pub(super) struct Operation {
     pub(super) span_kind: SpanKind,
 }
 
+/// The type of an operation: `messaging.operation.type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OperationType {
+#[non_exhaustive]
+pub enum OperationType {
+    /// A message is sent.
     Send,
+    /// A message was asked for.
     Receive,
+    /// A message, or a batch, is processed.
     Process,
+    /// A message is settled.
     Settle,
 }
 
@@ -32,7 +38,8 @@ impl Operation {
 }
 
 impl OperationType {
-    pub(super) fn as_str(self) -> &'static str {
+    /// The value of the attribute: `send`, `receive`, `process` or `settle`.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Send => "send",
             Self::Receive => "receive",

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::iter::successors;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use opentelemetry::KeyValue;
 
@@ -58,9 +60,7 @@ impl Failure {
 
     /// The failure for an error that is text of the type `E`.
     pub(super) fn of_text<E>(text: &str) -> Self {
-        let mut description = Bounded::default();
-        description.push(text);
-        Self::new(std::any::type_name::<E>(), description.finish())
+        Self::new(std::any::type_name::<E>(), bounded(text, MAX_DESCRIPTION))
     }
 
     /// `error.type`.
@@ -82,6 +82,50 @@ impl Failure {
     }
 }
 
+/// How errors become failures: the program's [classifier](super::InstrumentationBuilder::error_types), if it has one.
+///
+/// The default has none.
+#[derive(Clone, Default)]
+pub struct ErrorTypes(Option<Classifier>);
+
+/// A function from an error to its `error.type`.
+type Classifier = Arc<dyn Fn(&(dyn Error + 'static)) -> Option<Cow<'static, str>> + Send + Sync>;
+
+impl ErrorTypes {
+    pub(super) fn new(
+        classifier: impl Fn(&(dyn Error + 'static)) -> Option<Cow<'static, str>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Some(Arc::new(classifier)))
+    }
+
+    /// The failure for an error: [`Failure::of`], with the `error.type` that the classifier returns, if it returns one.
+    pub fn failure<E: Error + 'static>(&self, error: &E) -> Failure {
+        self.classified(error, Failure::of(error))
+    }
+
+    pub(super) fn of_dyn(&self, error: &(dyn Error + 'static)) -> Failure {
+        self.classified(error, Failure::of(error))
+    }
+
+    /// A classifier that panics returns no type.
+    fn classified(&self, error: &(dyn Error + 'static), failure: Failure) -> Failure {
+        let error_type = self
+            .0
+            .as_ref()
+            .and_then(|classify| catch_unwind(AssertUnwindSafe(|| classify(error))).ok().flatten());
+        match error_type {
+            Some(error_type) => Failure { error_type, ..failure },
+            None => failure,
+        }
+    }
+}
+
+impl fmt::Debug for ErrorTypes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ErrorTypes").field(&self.0.is_some()).finish()
+    }
+}
+
 /// The conventions' fallback for an error without a type.
 const OTHER: &str = "_OTHER";
 
@@ -93,11 +137,11 @@ const MAX_CAUSES: usize = 32;
 
 /// An error's text and its causes': "storing the invoice: disk on fire".
 fn description<E: Error + ?Sized>(error: &E) -> String {
-    let mut all = Bounded::default();
+    let mut all = Bounded::to(MAX_DESCRIPTION);
     let _ = write!(all, "{error}");
     let causes = successors(error.source(), |cause| (*cause).source()).take(MAX_CAUSES);
     for cause in causes {
-        let mut text = Bounded::default();
+        let mut text = Bounded::to(MAX_DESCRIPTION);
         let _ = write!(text, "{cause}");
         // Many errors contain the text of their cause.
         if !all.text.contains(&text.text) {
@@ -109,16 +153,27 @@ fn description<E: Error + ?Sized>(error: &E) -> String {
     all.finish()
 }
 
-/// Text up to the maximum length.
-#[derive(Default)]
+/// A text of at most so many bytes. A longer one is cut at a character, and marked.
+pub(super) fn bounded(text: &str, max: usize) -> String {
+    let mut bounded = Bounded::to(max);
+    bounded.push(text);
+    bounded.finish()
+}
+
+/// Text up to a maximum length.
 struct Bounded {
     text: String,
+    max: usize,
     is_cut: bool,
 }
 
 impl Bounded {
+    fn to(max: usize) -> Self {
+        Self { text: String::new(), max, is_cut: false }
+    }
+
     fn push(&mut self, text: &str) {
-        let room = if self.is_cut { 0 } else { MAX_DESCRIPTION - self.text.len() };
+        let room = if self.is_cut { 0 } else { self.max - self.text.len() };
         self.is_cut |= text.len() > room;
         self.text.push_str(up_to(text, room));
     }
@@ -126,7 +181,7 @@ impl Bounded {
     fn finish(mut self) -> String {
         const MARK: &str = "…";
         if self.is_cut {
-            self.text.truncate(up_to(&self.text, MAX_DESCRIPTION - MARK.len()).len());
+            self.text.truncate(up_to(&self.text, self.max - MARK.len()).len());
             self.text.push_str(MARK);
         }
         self.text

@@ -12,17 +12,19 @@ use opentelemetry::{Context, StringValue};
 
 use super::attribute;
 use super::builder::Instrumentation;
+use super::details::Details;
 #[cfg(feature = "tracing")]
 use super::event;
 use super::handled::Handled;
+use super::hook::{Filter, Incoming};
 use super::links::Links;
 use super::message::IncomingMessage;
-use super::metrics::QueueTime;
+use super::metrics::{QueueTime, Received};
 use super::operation::{Destination, Operation, OperationType};
-use super::outcome::{Cancellation, Failure, Settlement};
+use super::outcome::{Cancellation, ErrorTypes, Failure, Settlement};
 use super::relation::{Choice, Current, Placement, Sender};
 use super::settle::{Settlements, Settling};
-use super::span::{Details, OperationSpan};
+use super::span::{OperationSpan, Start};
 use crate::TextMapReader;
 
 impl Instrumentation {
@@ -40,10 +42,15 @@ impl Instrumentation {
         reader: &R,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Process {
+        match self.filters.of(OperationType::Process, false, || message.destination()) {
+            Filter::Observe => {}
+            Filter::CarryOnly => return Process::unobserved(self, self.propagation.extract(reader)),
+            Filter::Skip => return Process::unobserved(self, Context::current()),
+        }
         let current = Current::read(self.ambient);
         if matches!(current, Current::Suppressed) {
             let context = self.propagation.extract(reader).with_telemetry_suppressed();
-            return Process::new(context, None, None, self.cancellation);
+            return Process::unobserved(self, context);
         }
         let start = self.telemetry.start_time();
         let queue_time =
@@ -51,7 +58,8 @@ impl Instrumentation {
         // The span computes it below if neither the metrics nor a rule did.
         let is_used = start.is_some() || self.relation.is_rule();
         let known_queue_time = if is_used { queue_time() } else { QueueTime::Unknown };
-        let sender = Sender::read(&self.propagation, reader);
+        let sender = Sender::read(&self.propagation, reader, start.is_some());
+        let status = sender.status;
         let relation = self.relation.of(&message, known_queue_time, &sender, reader);
         let settlements = self.settle_spans.then(|| {
             let sender = if relation == Choice::Ignore { None } else { sender.span() };
@@ -62,12 +70,15 @@ impl Instrumentation {
         let is_skipped = |parent: &Context| self.telemetry.is_skipped(parent);
         let Placement { parent, linked } =
             Placement::new(sender, relation, current, self.telemetry.link_parent, is_skipped);
-        let (context, span) = OperationSpan::start(
-            &self.telemetry,
-            Operation::new(OperationType::Process, SpanKind::Consumer),
+        let (context, mut span) = OperationSpan::start(
+            Start {
+                telemetry: &self.telemetry,
+                operation: Operation::new(OperationType::Process, SpanKind::Consumer),
+                at: start,
+                parent: &parent,
+                message: Some(&Incoming(&message, reader)),
+            },
             || message.destination(),
-            start,
-            &parent,
             |_, links| linked.into_iter().for_each(|span| links.add(span)),
             |span| {
                 let queue_time = if is_used { known_queue_time } else { queue_time() };
@@ -77,15 +88,21 @@ impl Instrumentation {
                 details(span);
             },
         );
-        if let Some(span) = &span {
-            span.consumed(u64::from(!message.is_counted()), &[known_queue_time]);
+        if let Some(span) = span.as_mut().filter(|_| start.is_some()) {
+            let received = Received {
+                is_counted: message.is_counted(),
+                status,
+                queue_time: known_queue_time,
+                attempts: message.attempts(),
+            };
+            span.consumed(&context, &[received]);
         }
         let context = match sent {
             // Without a tracer provider no span has the link: the sender's trace would be lost.
             Some(sent) if !context.span().span_context().is_valid() => sent,
             _ => context,
         };
-        Process::new(context, span, settlements, self.cancellation)
+        Process::new(self, context, span, settlements)
     }
 }
 
@@ -104,6 +121,7 @@ impl Instrumentation {
 pub struct Process {
     context: Context,
     cancellation: Cancellation,
+    errors: ErrorTypes,
     /// Whether the handler got the context.
     #[cfg(feature = "tracing")]
     is_used: AtomicBool,
@@ -126,14 +144,15 @@ struct State {
 
 impl Process {
     pub(super) fn new(
+        by: &Instrumentation,
         context: Context,
         span: Option<OperationSpan>,
         settlements: Option<Box<Settlements>>,
-        cancellation: Cancellation,
     ) -> Self {
         Self {
             context,
-            cancellation,
+            cancellation: by.cancellation,
+            errors: by.errors.clone(),
             #[cfg(feature = "tracing")]
             is_used: AtomicBool::new(false),
             is_observed: span.is_some(),
@@ -141,6 +160,11 @@ impl Process {
             state: Mutex::new(State { span, ..State::default() }),
             settlements,
         }
+    }
+
+    /// Without a span and metrics.
+    pub(super) fn unobserved(by: &Instrumentation, context: Context) -> Self {
+        Self::new(by, context, None, None)
     }
 
     /// The message is to be settled: the span waits for [`settle`](Self::settle), and reports if there is no settlement.
@@ -181,7 +205,7 @@ impl Process {
             run.is_polled = true;
             let current = self.context.clone().attach();
             // The error's `Display` is the user's code too, and runs in the handler's context.
-            let polled = handler.as_mut().poll(task).map(|output| (output.failure(), output));
+            let polled = handler.as_mut().poll(task).map(|output| (output.failure(&self.errors), output));
             drop(current);
             run.is_polled = false;
             polled
@@ -233,8 +257,7 @@ impl Process {
     ) -> Settling {
         let Some(settlements) = &self.settlements else { return Settling(None) };
         let Settlements { telemetry, sender } = &**settlements;
-        let links =
-            |_: &Destination, links: &mut Links| sender.iter().for_each(|span| links.add(span.clone()));
+        let links = |links: &mut Links| sender.iter().for_each(|span| links.add(span.clone()));
         Settling::start(telemetry, operation, destination, &self.context, links, details)
     }
 

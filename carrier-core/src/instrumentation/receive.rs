@@ -4,13 +4,15 @@ use opentelemetry::Context;
 use opentelemetry::trace::SpanKind;
 
 use super::builder::Instrumentation;
+use super::details::Details;
+use super::hook::{Filter, Incoming, Seen};
 use super::links::Links;
-use super::message::Incoming;
-use super::metrics::{QueueTime, StartTime};
+use super::message::IncomingMessage;
+use super::metrics::{QueueTime, Received, StartTime};
 use super::operation::{Destination, Operation, OperationType};
 use super::outcome::Failure;
 use super::relation::{Choice, Sender};
-use super::span::{Details, OperationSpan};
+use super::span::{OperationSpan, Start};
 use crate::TextMapReader;
 
 impl Instrumentation {
@@ -18,32 +20,51 @@ impl Instrumentation {
     ///
     /// Call it after the client's call returned. So a sampler sees the link to the sender, and a call that is cancelled
     /// leaves no open span. Pass `Ok(None)` if there was no message.
-    pub fn received<R: TextMapReader>(
+    pub fn received<M: IncomingMessage, R: TextMapReader>(
         &self,
         start: StartTime,
         destination: Destination,
-        message: Result<Option<&R>, Failure>,
+        message: Result<Option<(&M, &R)>, Failure>,
         details: impl FnOnce(&mut Details<'_>),
     ) {
         let current = Context::current();
-        if current.is_telemetry_suppressed() {
+        let is_empty = matches!(message, Ok(None));
+        let filter = self.filters.of(OperationType::Receive, is_empty, || destination.clone());
+        if current.is_telemetry_suppressed() || filter != Filter::Observe {
             return;
         }
         let (message, failure) = match message {
             Ok(message) => (message, None),
             Err(failure) => (None, Some(failure)),
         };
-        let links = |destination: &Destination, links: &mut Links| {
-            if let Some(message) = message {
-                self.link_to_sender(message, destination, links);
+        let sender = message.map(|(_, reader)| Sender::read(&self.propagation, reader, self.has_metrics()));
+        let seen = message.map(|(message, reader)| Incoming(message, reader));
+        let (context, span) = OperationSpan::start(
+            Start {
+                telemetry: &self.telemetry,
+                operation: Operation::new(OperationType::Receive, SpanKind::Client),
+                at: Some(start),
+                parent: &current,
+                message: seen.as_ref().map(|seen| seen as &dyn Seen),
+            },
+            || destination,
+            |_, links| {
+                if let (Some((message, reader)), Some(sender)) = (message, &sender) {
+                    self.link_to_sender(message, reader, sender, links);
+                }
+            },
+            details,
+        );
+        if let Some(mut span) = span {
+            if let Some(sender) = sender {
+                let received = Received {
+                    is_counted: false,
+                    status: sender.status,
+                    queue_time: QueueTime::Unknown,
+                    attempts: None,
+                };
+                span.consumed(&context, &[received]);
             }
-        };
-        let operation = Operation::new(OperationType::Receive, SpanKind::Client);
-        let (telemetry, destination) = (&self.telemetry, || destination);
-        let (context, span) =
-            OperationSpan::start(telemetry, operation, destination, Some(start), &current, links, details);
-        if let Some(span) = span {
-            span.consumed(u64::from(message.is_some()), &[]);
             span.end(&context, failure, None);
         }
     }
@@ -51,13 +72,12 @@ impl Instrumentation {
     /// Adds a link to a message's sender, for a span that has another parent. Adds none if the relation is `Ignore`.
     pub(super) fn link_to_sender<R: TextMapReader>(
         &self,
-        message: &R,
-        destination: &Destination,
+        message: &impl IncomingMessage,
+        reader: &R,
+        sender: &Sender,
         links: &mut Links,
     ) {
-        let sender = Sender::read(&self.propagation, message);
-        let known = Incoming::new(destination.clone());
-        if self.relation.of(&known, QueueTime::Unknown, &sender, message) != Choice::Ignore {
+        if self.relation.of(message, QueueTime::Unknown, sender, reader) != Choice::Ignore {
             sender.span().into_iter().for_each(|span| links.add(span));
         }
     }

@@ -156,14 +156,16 @@ impl Current {
 /// The context that a message brought, and the valid spans in addition to it: untrusted or conflicting ones.
 pub(super) struct Sender {
     pub(super) context: Context,
+    /// What was found: [`ExtractionStatus::label`](crate::ExtractionStatus::label).
+    pub(super) status: &'static str,
     other_spans: SmallVec<[SpanContext; 1]>,
 }
 
 impl Sender {
     #[inline]
-    pub(super) fn read(propagation: &Propagation, headers: &impl TextMapReader) -> Self {
-        let (context, other_spans) = propagation.extract_with_links(headers);
-        Self { context, other_spans }
+    pub(super) fn read(propagation: &Propagation, headers: &impl TextMapReader, with_status: bool) -> Self {
+        let (context, other_spans, status) = propagation.extract_with_links(headers, with_status);
+        Self { context, status, other_spans }
     }
 
     pub(super) fn span(&self) -> Option<SpanContext> {
@@ -187,7 +189,7 @@ impl Placement {
         link_parent: bool,
         is_skipped: impl FnOnce(&Context) -> bool,
     ) -> Self {
-        let Sender { context: sent, other_spans } = sender;
+        let Sender { context: sent, other_spans, .. } = sender;
         let other_parent = match (&current, relation) {
             (Current::Parent(current), _) => Some(with_baggage_of(current, &sent)),
             (_, Choice::Parent) => None,
@@ -256,7 +258,7 @@ mod tests {
         let sent_at = age.map(|age| SystemTime::UNIX_EPOCH - Duration::from_secs(age));
         let queue_time = QueueTime::of(sent_at, || SystemTime::UNIX_EPOCH);
         let headers = HashMap::<String, String>::new();
-        let sender = Sender { context: Context::new(), other_spans: SmallVec::new() };
+        let sender = Sender { context: Context::new(), status: "absent", other_spans: SmallVec::new() };
         relation.of(&message, queue_time, &sender, &headers)
     }
 

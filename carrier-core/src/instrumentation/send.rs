@@ -7,11 +7,14 @@ use opentelemetry::{Context, StringValue};
 
 use super::attribute;
 use super::builder::Instrumentation;
-use super::links::{Links, is_same};
-use super::operation::{Destination, Operation, OperationType};
+use super::details::Details;
+use super::hook::{Filter, Outgoing};
+use super::links::is_same;
+use super::message::OutgoingMessage;
+use super::operation::{Operation, OperationType};
 use super::outcome::Failure;
 use super::relation::{Relation, valid_span, with_span_of};
-use super::span::{Details, OperationSpan};
+use super::span::{OperationSpan, Start};
 use crate::{Injection, InjectionOutcome, TextMapCarrier, TextMapReader};
 
 impl Instrumentation {
@@ -24,16 +27,21 @@ impl Instrumentation {
     /// handler stays in the trace. It is only linked if [`Trust`](crate::Trust) or [`Relation`] allows no parent, and with
     /// any [`Relation::Rule`]. So do not reuse the headers of one message for an unrelated one.
     ///
-    /// If telemetry is suppressed, no span is started, and the current context is written. `destination` is called only if
-    /// a span is started or metrics are recorded.
+    /// If telemetry is suppressed, no span is started, and the current context is written. `message` is asked for its
+    /// destination only if a span is started, metrics are recorded, or there is a filter. It may be a closure that returns
+    /// the destination.
     pub fn send<C: TextMapCarrier>(
         &self,
-        destination: impl FnOnce() -> Destination,
+        message: impl OutgoingMessage,
         carrier: &mut C,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Sending {
         let current = Context::current();
-        if current.is_telemetry_suppressed() {
+        let filter = self.filters.of(OperationType::Send, false, || message.destination());
+        if filter == Filter::Skip {
+            return Sending { injection: Injection::default(), context: current, span: None };
+        }
+        if filter == Filter::CarryOnly || current.is_telemetry_suppressed() {
             let prepared = self.propagation.prepare(carrier);
             let injection = self.propagation.inject_prepared(prepared, &current, carrier, self.budget);
             return Sending { injection, context: current, span: None };
@@ -47,9 +55,18 @@ impl Instrumentation {
         let linked = existing.filter(|existing| !is_same(existing, current.span().span_context()));
         let is_forwarded = linked.is_some() && !current.span().span_context().is_valid();
         let parent = if is_forwarded { self.context_of_forwarded(current, carrier) } else { current };
-        let links = |_: &Destination, links: &mut Links| linked.into_iter().for_each(|span| links.add(span));
-        let (context, span) =
-            OperationSpan::start(&self.telemetry, operation, destination, start, &parent, links, details);
+        let (context, span) = OperationSpan::start(
+            Start {
+                telemetry: &self.telemetry,
+                operation,
+                at: start,
+                parent: &parent,
+                message: Some(&Outgoing(&message, &*carrier)),
+            },
+            || message.destination(),
+            |_, links| linked.into_iter().for_each(|span| links.add(span)),
+            details,
+        );
         let injection = self.propagation.inject_prepared(prepared, &context, carrier, self.budget);
         let sending = Sending { injection, context, span };
         if sending.injection.outcome() == InjectionOutcome::NoRoom {

@@ -6,10 +6,14 @@ use opentelemetry::trace::{SpanContext, SpanKind};
 use opentelemetry::{Context, StringValue};
 
 use super::builder::Instrumentation;
+use super::details::Details;
+use super::hook::Filter;
 use super::links::Links;
+use super::message::IncomingMessage;
 use super::operation::{Destination, Operation, OperationType};
 use super::outcome::Failure;
-use super::span::{Details, OperationSpan, Telemetry};
+use super::relation::Sender;
+use super::span::{OperationSpan, Start, Telemetry};
 use crate::TextMapReader;
 
 impl Instrumentation {
@@ -23,34 +27,41 @@ impl Instrumentation {
         destination: impl FnOnce() -> Destination,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Settling {
-        self.settle_linked(operation, destination, |_, _| {}, details)
+        self.settle_linked(operation, destination, |_| {}, details)
     }
 
     /// Like [`settle`](Self::settle), with a link to the sender of the message that is settled.
     pub fn settle_message<R: TextMapReader>(
         &self,
         operation: impl Into<StringValue>,
-        destination: impl FnOnce() -> Destination,
-        message: &R,
+        message: &impl IncomingMessage,
+        reader: &R,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Settling {
-        let links = |destination: &Destination, links: &mut Links| {
-            self.link_to_sender(message, destination, links);
+        let links = |links: &mut Links| {
+            let sender = Sender::read(&self.propagation, reader, false);
+            self.link_to_sender(message, reader, &sender, links);
         };
-        self.settle_linked(operation, destination, links, details)
+        self.settle_linked(operation, || message.destination(), links, details)
     }
 
     fn settle_linked(
         &self,
         operation: impl Into<StringValue>,
         destination: impl FnOnce() -> Destination,
-        links: impl FnOnce(&Destination, &mut Links),
+        links: impl FnOnce(&mut Links),
         details: impl FnOnce(&mut Details<'_>),
     ) -> Settling {
         let current = Context::current();
-        match self.settle_spans && !current.is_telemetry_suppressed() {
-            true => Settling::start(&self.telemetry, operation, destination, &current, links, details),
-            false => Settling(None),
+        if !self.settle_spans || current.is_telemetry_suppressed() {
+            return Settling(None);
+        }
+        let destination = destination();
+        match self.filters.of(OperationType::Settle, false, || destination.clone()) {
+            Filter::Observe => {
+                Settling::start(&self.telemetry, operation, || destination, &current, links, details)
+            }
+            Filter::CarryOnly | Filter::Skip => Settling(None),
         }
     }
 }
@@ -76,14 +87,13 @@ impl Settling {
         operation: impl Into<StringValue>,
         destination: impl FnOnce() -> Destination,
         parent: &Context,
-        links: impl FnOnce(&Destination, &mut Links),
+        links: impl FnOnce(&mut Links),
         details: impl FnOnce(&mut Details<'_>),
     ) -> Self {
         let (name, kind) = (operation.into(), OperationType::Settle);
         let operation = Operation { name, kind, span_kind: SpanKind::Client };
-        let start = telemetry.start_time();
-        let (context, span) =
-            OperationSpan::start(telemetry, operation, destination, start, parent, links, details);
+        let start = Start { telemetry, operation, at: telemetry.start_time(), parent, message: None };
+        let (context, span) = OperationSpan::start(start, destination, |_, to| links(to), details);
         Self(span.map(|span| (context, span)))
     }
 

@@ -5,17 +5,21 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use opentelemetry::trace::{Span as _, SpanBuilder, Status, TraceContextExt as _, Tracer};
-use opentelemetry::{Context, Key, KeyValue, StringValue, Value};
+use opentelemetry::{Context, KeyValue, StringValue};
+use smallvec::SmallVec;
 
 use super::attribute;
+use super::details::Details;
 #[cfg(feature = "tracing")]
 use super::event::MissingProvider;
+use super::hook::{Ended, Hooks, MessageView, Seen};
 use super::links::Links;
 #[cfg(feature = "tracing")]
 use super::links::is_same;
-use super::metrics::{Measurement, Metrics, QueueTime, StartTime};
-use super::operation::{Client, Destination, Operation};
+use super::metrics::{Measurement, Metrics, Received, StartTime};
+use super::operation::{Client, Destination, Operation, OperationType};
 use super::outcome::Failure;
+use crate::propagation::attached;
 
 /// Where the telemetry of all operations goes.
 #[derive(Debug, Clone)]
@@ -25,6 +29,8 @@ pub(super) struct Telemetry {
     pub(super) client: Arc<Client>,
     pub(super) skip_unsampled: bool,
     pub(super) link_parent: bool,
+    pub(super) body_size: bool,
+    pub(super) hooks: Hooks,
     #[cfg(feature = "tracing")]
     pub(super) missing_provider: MissingProvider,
 }
@@ -43,49 +49,60 @@ impl Telemetry {
     }
 }
 
+/// What an operation starts with.
+pub(super) struct Start<'a> {
+    pub(super) telemetry: &'a Telemetry,
+    pub(super) operation: Operation,
+    pub(super) at: Option<StartTime>,
+    pub(super) parent: &'a Context,
+    /// The message of an operation on a single one.
+    pub(super) message: Option<&'a dyn Seen>,
+}
+
 /// An operation in progress: its span and its metrics.
 ///
 /// Kept small because it is moved often. Metric data is boxed; the owner holds the `Context` that contains the span.
 #[derive(Debug)]
 pub(super) struct OperationSpan {
+    kind: OperationType,
     is_recording: bool,
     has_partition: bool,
+    hooks: Hooks,
     measurement: Option<Box<Measurement>>,
 }
 
 impl OperationSpan {
-    /// Starts a span below `parent`, and returns the context of the operation.
+    /// Starts a span, and returns the context of the operation.
     ///
-    /// Returns `None` if the span is not recorded and nothing is measured: then there is nothing to end.
+    /// Returns `None` if the span is not recorded, nothing is measured, and there is no hook: then there is nothing to end.
     pub(super) fn start(
-        telemetry: &Telemetry,
-        operation: Operation,
+        start: Start<'_>,
         destination: impl FnOnce() -> Destination,
-        start: Option<StartTime>,
-        parent: &Context,
         links: impl FnOnce(&Destination, &mut Links),
         details: impl FnOnce(&mut Details<'_>),
     ) -> (Context, Option<Self>) {
+        let Start { telemetry, ref operation, at, parent, .. } = start;
         let is_skipped = telemetry.is_skipped(parent);
-        if is_skipped && telemetry.metrics.is_none() {
+        if is_skipped && telemetry.metrics.is_none() && telemetry.hooks.is_empty() {
             return (parent.clone(), None);
         }
         let destination = destination();
-        let has_partition = destination.partition.is_some();
-        let measurement = telemetry.metrics.as_ref().zip(start).map(|(metrics, start)| {
+        let (kind, has_partition) = (operation.kind, destination.partition.is_some());
+        let measurement = telemetry.metrics.as_ref().zip(at).map(|(metrics, start)| {
             let (metrics, client) = (Arc::clone(metrics), Arc::clone(&telemetry.client));
             let (operation, destination) = (operation.clone(), destination.clone());
-            Box::new(Measurement { metrics, client, operation, destination, start })
+            Box::new(Measurement { metrics, client, operation, destination, start, waited: SmallVec::new() })
         });
+        let hooks = telemetry.hooks.clone();
         if is_skipped {
-            return (parent.clone(), Some(Self { is_recording: false, has_partition, measurement }));
+            let span = Self { kind, is_recording: false, has_partition, hooks, measurement };
+            return (parent.clone(), Some(span));
         }
         let mut to = Links::below(parent, telemetry.link_parent);
         links(&destination, &mut to);
-        let (context, is_recording) =
-            start_span(telemetry, operation, destination, start, parent, to, details);
-        let is_observed = is_recording || measurement.is_some();
-        (context, is_observed.then_some(Self { is_recording, has_partition, measurement }))
+        let (context, is_recording) = start_span(start, destination, to, details);
+        let is_observed = is_recording || measurement.is_some() || !hooks.is_empty();
+        (context, is_observed.then_some(Self { kind, is_recording, has_partition, hooks, measurement }))
     }
 
     /// Adds attributes that became known after the start, if the span is recorded.
@@ -110,14 +127,30 @@ impl OperationSpan {
     }
 
     /// Counts messages as consumed, and records how long each was in the queue.
-    pub(super) fn consumed(&self, messages: u64, queue_times: &[QueueTime]) {
-        if let Some(measurement) = &self.measurement {
-            measurement.consumed(messages, queue_times);
+    pub(super) fn consumed(&mut self, context: &Context, messages: &[Received]) {
+        if let Some(measurement) = &mut self.measurement {
+            let _exemplar = attached(context);
+            measurement.consumed(messages);
+        }
+    }
+
+    /// Calls the hooks at the end.
+    fn ending(&self, context: &Context, outcome: Option<Result<(), &Failure>>) {
+        if !self.hooks.is_empty() {
+            let (span, is_recording) = (context.span(), self.is_recording);
+            let ended = Ended { operation: self.kind, outcome, context };
+            let mut set = |attribute| {
+                if is_recording {
+                    span.set_attribute(attribute)
+                }
+            };
+            self.hooks.end(&ended, &mut Details(&mut set));
         }
     }
 
     /// Ends the span now. Nothing is counted or measured, because the outcome is unknown.
     pub(super) fn abandon(self, context: &Context) {
+        self.ending(context, None);
         if self.is_recording {
             context.span().end();
         }
@@ -125,7 +158,11 @@ impl OperationSpan {
 
     /// Ends the span and records the duration, now or at an earlier time. Both have the same end time and failure.
     pub(super) fn end(self, context: &Context, failure: Option<Failure>, ended: Option<Instant>) {
-        let measured = self.measurement.map(|measurement| measurement.end(failure.as_ref(), ended));
+        self.ending(context, Some(failure.as_ref().map_or(Ok(()), Err)));
+        let measured = self.measurement.map(|measurement| {
+            let _exemplar = attached(context);
+            measurement.end(failure.as_ref(), ended)
+        });
         if !self.is_recording {
             return;
         }
@@ -147,22 +184,33 @@ fn wall_clock(time: Instant) -> Option<SystemTime> {
 
 /// Starts a span, and returns its context and whether it is recorded.
 fn start_span(
-    telemetry: &Telemetry,
-    operation: Operation,
+    start: Start<'_>,
     destination: Destination,
-    start: Option<StartTime>,
-    parent: &Context,
     links: Links,
     details: impl FnOnce(&mut Details<'_>),
 ) -> (Context, bool) {
+    let Start { telemetry, operation, at, parent, message } = start;
     let client = &*telemetry.client;
+    let kind = operation.kind;
+    let hooked =
+        message.filter(|_| !telemetry.hooks.is_empty()).map(|message| (message, destination.clone()));
+    let view = hooked.as_ref().map(|(message, destination)| MessageView {
+        operation: kind,
+        destination,
+        message: *message,
+    });
     let (is_temporary, is_anonymous) = (destination.is_temporary, destination.is_anonymous);
     let name = destination.span_name(&operation.name, client.server.as_ref());
+    let span_kind = Some(operation.span_kind.clone());
+    let mut attributes = sampler_attributes(client, operation, destination);
+    if let Some(view) = &view {
+        telemetry.hooks.start(view, &mut attributes);
+    }
     let builder = SpanBuilder {
-        span_kind: Some(operation.span_kind.clone()),
+        span_kind,
         name,
-        start_time: start.map(|start| start.at),
-        attributes: Some(sampler_attributes(client, operation, destination)),
+        start_time: at.map(|start| start.at),
+        attributes: Some(attributes),
         links: Some(links.into_vec()),
         ..SpanBuilder::default()
     };
@@ -177,8 +225,16 @@ fn start_span(
         if is_anonymous {
             span.set(attribute::MESSAGING_DESTINATION_ANONYMOUS, true);
         }
+        if let (true, Some(message)) = (telemetry.body_size, message) {
+            if let Some(body) = message.parts().body {
+                span.set(attribute::MESSAGING_MESSAGE_BODY_SIZE, as_i64(body.len()));
+            }
+        }
         if let Some(details) = details.take() {
             details(span);
+        }
+        if let Some(view) = &view {
+            telemetry.hooks.recorded(view, span);
         }
     });
     // An SDK gives a span that is not sampled its own id.
@@ -187,6 +243,11 @@ fn start_span(
         telemetry.missing_provider.report();
     }
     started
+}
+
+/// A count as the value of an attribute.
+pub(super) fn as_i64(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The attributes that a sampler may read ("SHOULD be provided at span creation time").
@@ -199,32 +260,6 @@ fn sampler_attributes(client: &Client, operation: Operation, destination: Destin
     attributes.push(KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, operation.kind.as_str()));
     destination.span_attributes(&mut attributes);
     attributes
-}
-
-/// Sets attributes on a span or link that is known to be recorded.
-///
-/// Attributes that a sampler may read are set at the start. All others are set here, and cost nothing if the span is not
-/// recorded.
-pub struct Details<'a>(&'a mut dyn FnMut(KeyValue));
-
-impl Details<'_> {
-    /// Sets an attribute.
-    pub fn set(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
-        (self.0)(KeyValue::new(key, value));
-    }
-
-    /// The attributes as a list, for a link.
-    pub(super) fn collect(details: impl FnOnce(&mut Details<'_>)) -> Vec<KeyValue> {
-        let mut attributes = Vec::new();
-        details(&mut Details(&mut |attribute| attributes.push(attribute)));
-        attributes
-    }
-}
-
-impl fmt::Debug for Details<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Details").finish_non_exhaustive()
-    }
 }
 
 /// A tracer of any type. It puts the span into a context while the span's type is known, so that it is boxed once.

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt as _};
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+use opentelemetry::{Context, ContextGuard};
 use smallvec::SmallVec;
 
 use super::Propagation;
@@ -58,7 +58,7 @@ impl Propagation {
     /// Reads the context from a carrier; returns an empty context if there is none that is trusted.
     pub fn extract<R: TextMapReader>(&self, reader: &R) -> Context {
         let mut rest = None;
-        let context = self.read_fast(reader, &mut rest);
+        let context = self.read_fast(reader, false, &mut rest);
         match rest {
             None => context,
             Some(found) => self.judge(found).context,
@@ -70,18 +70,38 @@ impl Propagation {
         self.judge(self.with_propagator(|settings, propagator| read(settings, propagator, reader, true)))
     }
 
-    /// Reads the context from a carrier, and the valid spans that are not its parent.
+    /// Reads the context from a carrier, the valid spans that are not its parent, and the label of what was found.
+    ///
+    /// Without `with_status`, the label may be wrong.
     #[cfg(feature = "instrumentation")]
     #[inline]
     pub(crate) fn extract_with_links<R: TextMapReader>(
         &self,
         reader: &R,
-    ) -> (Context, SmallVec<[SpanContext; 1]>) {
+        with_status: bool,
+    ) -> (Context, SmallVec<[SpanContext; 1]>, &'static str) {
         let mut rest = None;
-        let context = self.read_fast(reader, &mut rest);
-        let Some(found) = rest else { return (context, SmallVec::new()) };
+        let context = self.read_fast(reader, with_status, &mut rest);
+        let Some(found) = rest else {
+            let is_absent = || !context.has_active_span() && context.baggage().is_empty();
+            let status = match with_status && is_absent() {
+                true => ExtractionStatus::Absent,
+                false => ExtractionStatus::Valid,
+            };
+            return (context, SmallVec::new(), status.label());
+        };
         let found = self.judge(found);
-        (found.context, found.unused)
+        (found.context, found.unused, found.status.label())
+    }
+
+    /// Returns the names of the context's headers: W3C's, and those of a foreign propagator.
+    #[cfg(feature = "instrumentation")]
+    pub(crate) fn field_names(&self) -> Vec<String> {
+        let foreign = self.with_propagator(|_, propagator| match propagator {
+            Used::W3c(_) => Vec::new(),
+            Used::Other(propagator) => propagator.fields().map(str::to_owned).collect(),
+        });
+        W3C_FIELDS.into_iter().map(str::to_owned).chain(foreign).collect()
     }
 
     /// Returns the span that a message carries, trusted or not.
@@ -95,11 +115,16 @@ impl Propagation {
     /// Fast path. Returns the context if every field is present at most once and valid; otherwise fills `rest` with the
     /// full result.
     #[inline]
-    fn read_fast<R: TextMapReader>(&self, reader: &R, rest: &mut Option<Extraction>) -> Context {
+    fn read_fast<R: TextMapReader>(
+        &self,
+        reader: &R,
+        with_status: bool,
+        rest: &mut Option<Extraction>,
+    ) -> Context {
         self.with_propagator(|settings, propagator| {
-            let fast = settings.read_fast(propagator, reader);
+            let fast = settings.read_fast(propagator, reader, with_status);
             if fast.is_none() {
-                *rest = Some(read(settings, propagator, reader, is_event_enabled()));
+                *rest = Some(read(settings, propagator, reader, with_status || is_event_enabled()));
             }
             fast.unwrap_or_default()
         })
@@ -186,22 +211,33 @@ fn first_with_value<'f, R: TextMapReader>(reader: &R, fields: &[&'f str]) -> Opt
 /// Calls a foreign propagator with an empty current context: some return the current one instead of the given one.
 fn show(propagator: &dyn TextMapPropagator, view: &dyn Extractor) -> Context {
     let empty = Context::new();
-    // OpenTelemetry panics here in the destructor of a thread-local, where no context is current.
-    let _guard = catch_unwind(AssertUnwindSafe(|| empty.clone().attach())).ok();
+    let _guard = attached(&empty);
     propagator.extract_with_context(&empty, view)
+}
+
+/// Makes a context the current one. OpenTelemetry panics in the destructor of a thread-local, where none can be current.
+pub(crate) fn attached(cx: &Context) -> Option<ContextGuard> {
+    catch_unwind(AssertUnwindSafe(|| cx.clone().attach())).ok()
 }
 
 impl Settings {
     /// Fast path; `None` if the full read is needed.
     #[inline]
-    fn read_fast<R: TextMapReader>(&self, propagator: Used<'_>, reader: &R) -> Option<Context> {
+    fn read_fast<R: TextMapReader>(
+        &self,
+        propagator: Used<'_>,
+        reader: &R,
+        with_status: bool,
+    ) -> Option<Context> {
         if self.trust != Trust::Parent || self.baggage_in.is_some() {
             return None;
         }
         match propagator {
             Used::W3c(w3c) => w3c.read_once(reader).map(|once| once.onto(&Context::new())),
             Used::Other(propagator) => (!is_event_enabled())
-                .then(|| show(propagator, &AsExtractor::with_conflict(reader, self.conflict(reader)))),
+                .then(|| show(propagator, &AsExtractor::with_conflict(reader, self.conflict(reader))))
+                // What a message without a span holds needs a closer look.
+                .filter(|context| !with_status || context.has_active_span()),
         }
     }
 

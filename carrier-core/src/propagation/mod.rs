@@ -16,5 +16,5 @@ pub use self::builder::{PropagationBuilder, allow_keys};
 pub use self::configuration::{Existing, InstallError, Propagation, Trust};
 pub use self::extract::{Extraction, extract, inspect};
 #[cfg(feature = "instrumentation")]
-pub(crate) use self::extract::{baggage_alone, with_received_members};
+pub(crate) use self::extract::{attached, baggage_alone, with_received_members};
 pub use self::inject::{DropReason, DroppedMembers, Injection, InjectionOutcome, inject};

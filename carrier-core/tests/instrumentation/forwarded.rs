@@ -116,14 +116,14 @@ fn the_current_span_that_level_1_wrote_before_is_not_linked() {
 
 #[test]
 fn a_parent_of_a_received_or_settled_message_is_not_linked() {
-    use carrier_core::instrumentation::StartTime;
+    use carrier_core::instrumentation::{Incoming, StartTime};
     let telemetry = Telemetry::new();
     let instrumentation = telemetry.builder().settle_spans(true).build();
     // The span that sent the message also receives, settles and handles it.
     let _current = remote(7, 8, TraceFlags::SAMPLED).attach();
-    let message = sent();
-    instrumentation.received(StartTime::now(), dead(), Ok(Some(&message)), |_| {});
-    instrumentation.settle_message("commit", dead, &message, |_| {}).ended(Ok(()));
+    let (message, from_dead) = (sent(), Incoming::new(dead()));
+    instrumentation.received(StartTime::now(), dead(), Ok(Some((&from_dead, &message))), |_| {});
+    instrumentation.settle_message("commit", &from_dead, &message, |_| {}).ended(Ok(()));
     let expected = [Seen::receive("dead").id(7, 1), Seen::settle("commit", "dead").id(7, 2)];
     assert_eq!(telemetry.seen(), expected.map(|span| span.child_of(8)));
 }

@@ -7,7 +7,7 @@ use std::ops::{ControlFlow, Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-use carrier_core::instrumentation::{Failure, Handled, Plain};
+use carrier_core::instrumentation::{ErrorTypes, Failure, Handled, Plain};
 
 use crate::seen::Seen;
 use crate::support::{block_on, from_orders, headers};
@@ -38,7 +38,7 @@ const STEP: &str = "instrumentation::handled::Step";
 
 /// The type and the description of the failure in a value.
 fn failed<K>(value: &impl Handled<K>) -> Option<(String, String)> {
-    value.failure().map(|it| (it.error_type().to_owned(), it.description().to_owned()))
+    value.failure(&ErrorTypes::default()).map(|it| (it.error_type().to_owned(), it.description().to_owned()))
 }
 
 fn some(error_type: &str, description: &str) -> Option<(String, String)> {
@@ -119,7 +119,7 @@ fn a_type_of_ones_own_takes_one_line_or_says_what_its_failures_are() {
     impl Handled for Invoice {}
     struct Answer(u16);
     impl Handled for Answer {
-        fn failure(&self) -> Option<Failure> {
+        fn failure(&self, _: &ErrorTypes) -> Option<Failure> {
             (self.0 >= 500).then(|| Failure::new("server_error", "the answer is an error"))
         }
     }

@@ -8,9 +8,12 @@ mod telemetry;
 
 mod batch;
 mod client;
+mod contexts;
+mod filter;
 mod forwarded;
 mod futures;
 mod handled;
+mod hooks;
 mod metrics;
 mod process;
 mod quiet;

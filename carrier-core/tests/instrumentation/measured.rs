@@ -43,6 +43,12 @@ impl Measured {
                             point(sorted(data.attributes()), data.count(), Some(data.sum()), bounds)
                         }));
                     }
+                    AggregatedMetrics::U64(MetricData::Histogram(histogram)) => {
+                        all.extend(histogram.data_points().map(|data| {
+                            let (bounds, sum) = (data.bounds().collect(), data.sum() as f64);
+                            point(sorted(data.attributes()), data.count(), Some(sum), bounds)
+                        }));
+                    }
                     AggregatedMetrics::U64(MetricData::Sum(sum)) => {
                         assert!(sum.is_monotonic());
                         all.extend(

@@ -21,7 +21,7 @@ fn with_all(telemetry: &Telemetry) -> Instrumentation {
 fn all_operations(instrumentation: &Instrumentation) {
     let failure = || Failure::new("broken", "it is broken");
     instrumentation.send(|| orders().partition("1"), &mut headers(&[]), |_| {}).ended(Err(failure()));
-    let none: Result<Option<&Headers>, _> = Err(failure());
+    let none: Result<Option<(&Incoming, &Headers)>, _> = Err(failure());
     instrumentation.received(StartTime::now(), orders().partition("2"), none, |_| {});
     let process = instrumentation.process(Incoming::new(orders().partition("3")), &sent(), |_| {});
     process.fail(failure());
@@ -52,7 +52,10 @@ fn each_instrument_has_the_attributes_of_the_conventions_and_no_others() {
     let group = ("messaging.consumer.group.name", "billing");
     let of_type = |operation_type| ("messaging.operation.type", operation_type);
     let operation = "messaging.client.operation.duration";
+    let mut of_context = and(common("process", "3"), &[group, ("carrier.context.status", "valid")]);
+    of_context.retain(|attribute| attribute.key.as_str() != "messaging.operation.name");
     let mut expected = vec![
+        told("carrier.received.contexts", &of_context, 1),
         told("messaging.client.consumed.messages", &and(common("process", "3"), &[group]), 1),
         told(operation, &and(common("send", "1"), &[failed, of_type("send")]), 1),
         told(operation, &and(common("receive", "2"), &[failed, group, of_type("receive")]), 1),
@@ -74,7 +77,8 @@ fn names_units_and_buckets_are_those_of_the_conventions() {
     all_operations(&instrumentation);
     let now = SystemTime::now();
     for sent_at in [now - Duration::from_secs(60), now + Duration::from_secs(3_600)] {
-        drop(instrumentation.process(from_orders().sent_at(Some(sent_at)), &sent(), |_| {}));
+        let message = from_orders().sent_at(Some(sent_at)).attempts(Some(2));
+        drop(instrumentation.process(message, &sent(), |_| {}));
     }
     let mut told: Vec<_> =
         telemetry.measured().into_iter().map(|it| (it.name, it.unit, it.bounds, it.scope)).collect();
@@ -82,9 +86,12 @@ fn names_units_and_buckets_are_those_of_the_conventions() {
     let queue: &[f64] =
         &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
     let scope = ["carrier-core", env!("CARGO_PKG_VERSION"), "https://opentelemetry.io/schemas/1.44.0"];
-    let expected: [(&str, &str, &[f64]); 6] = [
+    let expected: [(&str, &str, &[f64]); 9] = [
+        ("carrier.critical.duration", "s", queue),
+        ("carrier.delivery.attempts", "{attempt}", &[1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 50.0]),
         ("carrier.queue.clock_skew", "{message}", &[]),
         ("carrier.queue.duration", "s", queue),
+        ("carrier.received.contexts", "{message}", &[]),
         ("messaging.client.consumed.messages", "{message}", &[]),
         ("messaging.client.operation.duration", "s", &BUCKETS),
         ("messaging.client.sent.messages", "{message}", &[]),
@@ -140,7 +147,7 @@ fn only_what_has_few_values_is_on_a_metric() {
         Destination::new("x:key:q").on_metrics(Some("x:q")),
         Destination::none(),
     ] {
-        instrumentation.send(|| destination, &mut headers(&[]), |_| {}).ended(Ok(()));
+        instrumentation.send(|| destination.clone(), &mut headers(&[]), |_| {}).ended(Ok(()));
     }
     let base = || vec![text("messaging.operation.name", "send"), text("messaging.system", "test")];
     let sent = "messaging.client.sent.messages";

@@ -29,7 +29,7 @@ fn suppressed_nothing_is_started_or_counted() {
     process.settling("ack", orders, nobody).ended(Ok(()));
     drop(process);
     drop(instrumentation.process_batch(orders(), [(sent(), from_orders(), nobody)], nobody));
-    instrumentation.received(StartTime::now(), orders(), Ok(Some(&sent())), nobody);
+    instrumentation.received(StartTime::now(), orders(), Ok(Some((&from_orders(), &sent()))), nobody);
     instrumentation.settle("commit", orders, nobody).ended(Ok(()));
     assert_eq!(telemetry.seen(), []);
     assert_eq!(telemetry.measured(), []);

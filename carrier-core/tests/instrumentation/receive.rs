@@ -10,6 +10,8 @@ use crate::support::{Asking, Headers, from_orders, orders, remote, sent};
 use crate::telemetry::Telemetry;
 
 fn receive(instrumentation: &Instrumentation, message: Result<Option<&Headers>, Failure>) {
+    let known = from_orders();
+    let message = message.map(|message| message.map(|headers| (&known, headers)));
     instrumentation.received(StartTime::now(), orders(), message, |details| details.set("tag", 5));
 }
 
@@ -35,7 +37,7 @@ fn it_begins_where_the_call_began_and_a_sampler_sees_the_link() {
             break sent();
         }
     };
-    telemetry.instrumentation().received(began, orders(), Ok(Some(&message)), |_| {});
+    telemetry.instrumentation().received(began, orders(), Ok(Some((&from_orders(), &message))), |_| {});
     assert_eq!(sampler.asked()[0].links, [(7, 8, Vec::new())]);
     let [span] = telemetry.ended().try_into().unwrap();
     assert!((before..=after).contains(&span.start_time), "it began before the message came");

@@ -145,7 +145,9 @@ fn a_sampler_is_asked_with_what_it_may_want_and_no_more() {
         .build();
     let _current = remote(5, 6, TraceFlags::SAMPLED).attach();
     let destination = Destination::new("o.1").template("o.{n}").partition("3").temporary();
-    instrumentation.send(|| destination, &mut sent(), |details| details.set("other", 1)).ended(Ok(()));
+    instrumentation
+        .send(|| destination.clone(), &mut sent(), |details| details.set("other", 1))
+        .ended(Ok(()));
     let attributes = [
         text("messaging.destination.name", "o.1"),
         text("messaging.destination.partition.id", "3"),
@@ -290,7 +292,7 @@ fn a_partition_that_the_broker_chose_is_on_the_span_and_the_metrics_once() {
     let instrumentation = telemetry.instrumentation();
     for known in [None, Some("3")] {
         let destination = known.map_or_else(orders, |id| orders().partition(id));
-        let mut sending = instrumentation.send(|| destination, &mut headers(&[]), |_| {});
+        let mut sending = instrumentation.send(|| destination.clone(), &mut headers(&[]), |_| {});
         sending.details(|details| details.set("messaging.kafka.offset", 9));
         sending.partition("3");
         sending.ended(Ok(()));

@@ -82,11 +82,7 @@ fn by_hand(tracer: &SdkTracer, parent: &Context, message: &OwnedMessage, is_reco
     ]);
     attributes.push(KeyValue::new("messaging.destination.partition.id", message.partition().to_string()));
     if is_recorded {
-        let size = message.payload().map_or(0, <[u8]>::len) as i64;
-        attributes.extend([
-            KeyValue::new("messaging.kafka.offset", message.offset()),
-            KeyValue::new("messaging.message.body.size", size),
-        ]);
+        attributes.push(KeyValue::new("messaging.kafka.offset", message.offset()));
     }
     span(tracer, parent, SpanKind::Consumer, format!("process {topic}"), attributes)
 }

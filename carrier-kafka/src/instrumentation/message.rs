@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use carrier_core::instrumentation::{AlreadyCounted, Destination, Details, IncomingMessage, attribute};
+use carrier_core::instrumentation::{
+    AlreadyCounted, Destination, Details, IncomingMessage, MessageParts, OutgoingMessage, attribute,
+};
 use rdkafka::message::{BorrowedMessage, OwnedMessage};
 use rdkafka::{Message, Timestamp};
 
-use super::Instrumentation;
+use super::{Instrumentation, MessageKey};
 use crate::{ExtractFrom, HeadersReader};
 
 /// A message that can be processed: rdkafka's `BorrowedMessage` or `OwnedMessage`, owned, borrowed, or in an `Arc` or `Box`.
@@ -102,9 +104,41 @@ impl<M: AsMessage> IncomingMessage for Incoming<'_, M> {
     fn is_counted(&self) -> bool {
         self.message.is_counted()
     }
+
+    fn parts(&self) -> MessageParts<'_> {
+        let message = self.message.as_message();
+        self.kafka.parts(message.key(), message.payload())
+    }
+}
+
+/// A record that is sent.
+pub(super) struct Outgoing<'a> {
+    pub(super) kafka: &'a Instrumentation,
+    pub(super) topic: &'a str,
+    pub(super) partition: Option<i32>,
+    pub(super) key: Option<&'a [u8]>,
+    pub(super) payload: Option<&'a [u8]>,
+}
+
+impl OutgoingMessage for Outgoing<'_> {
+    fn destination(&self) -> Destination {
+        self.kafka.destinations.of(self.topic, self.partition)
+    }
+
+    fn parts(&self) -> MessageParts<'_> {
+        self.kafka.parts(self.key, self.payload)
+    }
 }
 
 impl Instrumentation {
+    fn parts<'a>(&self, key: Option<&'a [u8]>, payload: Option<&'a [u8]>) -> MessageParts<'a> {
+        let mut parts = MessageParts::default();
+        parts.key = key;
+        parts.is_key_hidden = self.message_key != MessageKey::Plain;
+        parts.body = payload;
+        parts
+    }
+
     /// Sets the attributes of a single message.
     pub(super) fn describe<M: Message>(&self, message: &M, span: &mut Details<'_>) {
         span.set(attribute::MESSAGING_KAFKA_OFFSET, message.offset());
@@ -113,14 +147,10 @@ impl Instrumentation {
     }
 }
 
-/// Sets the payload's size, or that there is none: a tombstone deletes the key's record from a compacted topic.
+/// Sets that there is no payload: a tombstone deletes the key's record from a compacted topic.
 pub(super) fn describe_payload(payload: Option<&[u8]>, span: &mut Details<'_>) {
-    match payload {
-        Some(payload) => {
-            let size = i64::try_from(payload.len()).unwrap_or(i64::MAX);
-            span.set(attribute::MESSAGING_MESSAGE_BODY_SIZE, size);
-        }
-        None => span.set(attribute::MESSAGING_KAFKA_MESSAGE_TOMBSTONE, true),
+    if payload.is_none() {
+        span.set(attribute::MESSAGING_KAFKA_MESSAGE_TOMBSTONE, true);
     }
 }
 

@@ -18,8 +18,9 @@ mod tests;
 mod undo;
 
 pub use carrier_core::instrumentation::{
-    AlreadyCounted, Ambient, Batch, Cancellation, Failure, Handled, Plain, Process, ReceivedMessage,
-    Relation, RelationRule,
+    AlreadyCounted, Ambient, Batch, Cancellation, Details, Ended, ErrorTypes, Failure, Filter,
+    FilteredOperation, Handled, Hook, MessageParts, MessageView, OperationType, Plain, Process,
+    ReceivedMessage, Relation, RelationRule,
 };
 
 pub use self::builder::{Instrumentation, KafkaInstrumentationBuilder};

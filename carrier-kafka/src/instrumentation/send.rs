@@ -6,7 +6,7 @@ use rdkafka::message::ToBytes;
 use rdkafka::producer::{BaseRecord, Partitioner, ProducerContext};
 use rdkafka::util::IntoOpaque;
 
-use super::message::describe_payload;
+use super::message::{self, describe_payload};
 use super::pending::Envelope;
 use super::undo::{Undo, Undoable};
 use super::{BaseProducer, Instrumentation, InstrumentedProducer, ThreadedProducer, attribute, error_type};
@@ -129,8 +129,8 @@ impl Instrumentation {
         let (key, payload) = (*key, *payload);
         let body = key.map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len);
         let mut carrier = Undoable::new(RecordCarrier::new(headers, body));
-        let destination = || self.destinations.of(topic, *partition);
-        let sending = self.core.send(destination, &mut carrier, |span| {
+        let outgoing = message::Outgoing { kafka: self, topic, partition: *partition, key, payload };
+        let sending = self.core.send(outgoing, &mut carrier, |span| {
             self.message_key.describe(key, span);
             describe_payload(payload, span);
             if let Some(id) = &self.transactional_id {

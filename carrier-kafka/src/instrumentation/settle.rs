@@ -6,6 +6,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, TopicPartitionList};
 
+use super::message::Incoming;
 use super::{Instrumentation, error_type};
 use crate::ExtractFrom as _;
 
@@ -43,8 +44,8 @@ impl Instrumentation {
         message: &BorrowedMessage<'_>,
         mode: CommitMode,
     ) -> KafkaResult<()> {
-        let destination = || self.destinations.of(message.topic(), Some(message.partition()));
-        let settling = self.core.settle_message(COMMIT, destination, &message.reader(), |span| {
+        let incoming = Incoming { kafka: self, message };
+        let settling = self.core.settle_message(COMMIT, &incoming, &message.reader(), |span| {
             span.set(attribute::MESSAGING_KAFKA_OFFSET, message.offset());
         });
         ended(settling, consumer.commit_message(message, mode))

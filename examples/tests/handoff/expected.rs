@@ -19,7 +19,6 @@ gateway: producer send orders
   messaging.destination.partition.id = 0
   messaging.destination.template = orders
   messaging.kafka.offset = 0
-  messaging.message.body.size = 11
   messaging.operation.name = send
   messaging.operation.type = send
   messaging.system = kafka
@@ -35,7 +34,6 @@ packing: consumer process orders
   messaging.destination.partition.id = 0
   messaging.destination.template = orders
   messaging.kafka.offset = 0
-  messaging.message.body.size = 11
   messaging.operation.name = process
   messaging.operation.type = process
   messaging.system = kafka
@@ -47,7 +45,6 @@ packing: producer send parcels
   parent process orders of packing
   messaging.destination.name = carrier-handoff-parcels-*
   messaging.destination.template = parcels
-  messaging.message.body.size = 8
   messaging.operation.name = send
   messaging.operation.type = send
   messaging.rabbitmq.destination.routing_key = carrier-handoff-parcels-*
@@ -61,7 +58,6 @@ shipping: consumer process parcels
   carrier.settlement = acked
   messaging.destination.name = carrier-handoff-parcels-*
   messaging.destination.template = parcels
-  messaging.message.body.size = 8
   messaging.operation.name = process
   messaging.operation.type = process
   messaging.rabbitmq.destination.routing_key = carrier-handoff-parcels-*

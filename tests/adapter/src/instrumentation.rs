@@ -156,7 +156,8 @@ impl Instrumentation {
         let start = StartTime::now();
         let delivery = broker.get(queue)?;
         let reader = HeadersReader(&delivery.message.headers);
-        self.core.received(start, Destination::new(queue.to_owned()), Ok(Some(&reader)), |_| {});
+        let message = Incoming { delivery: &delivery, is_counted: false };
+        self.core.received(start, Destination::new(queue.to_owned()), Ok(Some((&message, &reader))), |_| {});
         Some(AlreadyCounted(delivery))
     }
 
@@ -186,8 +187,8 @@ impl Instrumentation {
     /// The broker's.
     pub fn ack(&self, broker: &Broker, delivery: &Delivery) -> Result<(), Refused> {
         let reader = HeadersReader(&delivery.message.headers);
-        let destination = || Destination::new(delivery.queue.clone());
-        let settling = self.core.settle_message(Arc::clone(&self.names.ack), destination, &reader, |_| {});
+        let message = Incoming { delivery, is_counted: true };
+        let settling = self.core.settle_message(Arc::clone(&self.names.ack), &message, &reader, |_| {});
         let result = broker.ack(delivery);
         settling.ended(result.map_err(failure));
         result

@@ -302,7 +302,9 @@ fn each_message_is_counted_once() {
     let rest = format!("messaging.system=toy_2 {COMMON}");
     let measured: Vec<_> = telemetry.measured().into_iter().collect();
     let expected = [
+        (format!("carrier.critical.duration {group} {rest}"), 2),
         (format!("carrier.queue.duration {group} {rest}"), 2),
+        (format!("carrier.received.contexts carrier.context.status=valid {group} {rest}"), 2),
         (format!("messaging.client.consumed.messages {group} messaging.operation.name=process {rest}"), 1),
         (format!("messaging.client.consumed.messages {group} messaging.operation.name=receive {rest}"), 1),
         (

@@ -45,9 +45,6 @@ impl Spans {
             attributes.push(KeyValue::new("server.address", Arc::clone(address)));
             attributes.push(KeyValue::new("server.port", *port));
         }
-        if self.is_recorded {
-            attributes.push(KeyValue::new("messaging.message.body.size", payload.len() as i64));
-        }
         let name = format!("send {topic}");
         let cx = span(&self.tracer, &Context::current(), SpanKind::Producer, name, attributes);
         let mut headers = OwnedHeaders::new_with_capacity(1);

@@ -112,6 +112,13 @@ fn points_of(metric: &Metric) -> Vec<Point> {
             .data_points()
             .map(|data| point(data.attributes().collect(), data.count(), data.sum(), data.bounds().collect()))
             .collect(),
+        AggregatedMetrics::U64(MetricData::Histogram(histogram)) => histogram
+            .data_points()
+            .map(|data| {
+                let (sum, bounds) = (data.sum() as f64, data.bounds().collect());
+                point(data.attributes().collect(), data.count(), sum, bounds)
+            })
+            .collect(),
         AggregatedMetrics::U64(MetricData::Sum(sum)) => sum
             .data_points()
             .map(|data| point(data.attributes().collect(), data.value(), 0.0, Vec::new()))

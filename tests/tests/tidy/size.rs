@@ -21,8 +21,8 @@ fn assert_at_most(limit: usize, lines: &[(&str, usize)]) {
 
 /// Tests, comments and empty lines do not count.
 #[test]
-fn the_libraries_have_at_most_8_100_lines_of_code() {
-    assert_at_most(8_100, &LIBRARIES.map(|library| (library, Crate::read(library).lines)));
+fn the_libraries_have_at_most_10_500_lines_of_code() {
+    assert_at_most(10_500, &LIBRARIES.map(|library| (library, Crate::read(library).lines)));
 }
 
 /// Every line of Rust counts.

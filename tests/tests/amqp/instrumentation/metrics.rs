@@ -35,6 +35,10 @@ async fn sending_and_processing_are_counted_and_measured_also_unsampled() {
     assert_eq!(program.recorder.spans().len(), 0);
     let metrics = program.metrics();
     let expected = "
+carrier.delivery.attempts in {attempt}
+  3 [messaging.destination.name = QUEUE, messaging.system = rabbitmq]
+carrier.received.contexts in {message}
+  3 [carrier.context.status = valid, messaging.destination.name = QUEUE, messaging.system = rabbitmq]
 messaging.client.consumed.messages in {message}
   3 [messaging.destination.name = QUEUE, messaging.operation.name = process, messaging.system = rabbitmq]
 messaging.client.operation.duration in s
@@ -59,6 +63,10 @@ async fn a_message_that_is_asked_for_is_counted_once() {
     let metrics = program.metrics();
     let consumed = metrics.split("messaging.client.operation").next().unwrap();
     let expected = "
+carrier.delivery.attempts in {attempt}
+  1 [messaging.destination.name = QUEUE, messaging.system = rabbitmq]
+carrier.received.contexts in {message}
+  1 [carrier.context.status = valid, messaging.destination.name = QUEUE, messaging.system = rabbitmq]
 messaging.client.consumed.messages in {message}
   1 [messaging.destination.name = QUEUE, messaging.operation.name = receive, messaging.system = rabbitmq]
 ";
@@ -105,10 +113,16 @@ async fn the_time_in_the_queue_is_measured_and_a_negative_one_counted_apart() {
     let metrics = program.metrics();
     let ours = metrics.split("messaging.client.consumed").next().unwrap();
     let expected = "
+carrier.critical.duration in s
+  1 [messaging.destination.name = QUEUE, messaging.system = rabbitmq]
+carrier.delivery.attempts in {attempt}
+  3 [messaging.destination.name = QUEUE, messaging.system = rabbitmq]
 carrier.queue.clock_skew in {message}
   1 [messaging.destination.name = QUEUE, messaging.system = rabbitmq]
 carrier.queue.duration in s
   1 [messaging.destination.name = QUEUE, messaging.system = rabbitmq]
+carrier.received.contexts in {message}
+  3 [carrier.context.status = valid, messaging.destination.name = QUEUE, messaging.system = rabbitmq]
 ";
     assert_eq!(ours.trim(), expected.trim());
 }

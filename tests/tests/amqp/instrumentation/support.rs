@@ -34,7 +34,8 @@ impl Program {
         let (recorder, meters) = (Recorder::new(), Meters::new());
         let builder = Instrumentation::builder()
             .tracer_provider(recorder.provider().clone())
-            .meter_provider(meters.provider().clone());
+            .meter_provider(meters.provider().clone())
+            .body_size(true);
         let (amqp, queue) = (choose(builder).build(), Queue::new().await);
         let channel = amqp.channel(queue.channel.clone());
         Self { recorder, meters, amqp, queue, channel }

@@ -46,11 +46,14 @@ async fn assert_round_trip(service: &Service, topic: &str) {
     let sent = attributes(topic, &[operation("send")]).await;
     let sending = attributes(topic, &[operation("send"), ("messaging.operation.type", "send".into())]).await;
     let processed = attributes(topic, &[operation("process"), group.clone()]).await;
-    let waited = attributes(topic, &[group]).await;
+    let waited = attributes(topic, &[group.clone()]).await;
+    let found = attributes(topic, &[group, ("carrier.context.status", "valid".into())]).await;
     let points = service.meters.points();
     let seen: Vec<_> = points.iter().map(shape).collect();
     let expected = [
+        ("carrier.critical.duration", "s", 1, &waited),
         ("carrier.queue.duration", "s", 1, &waited),
+        ("carrier.received.contexts", "{message}", 1, &found),
         ("messaging.client.consumed.messages", "{message}", 1, &processed),
         ("messaging.client.operation.duration", "s", 1, &sending),
         ("messaging.client.sent.messages", "{message}", 1, &sent),
@@ -60,7 +63,7 @@ async fn assert_round_trip(service: &Service, topic: &str) {
 }
 
 #[tokio::test]
-async fn a_message_there_and_back_is_on_five_metrics() {
+async fn a_message_there_and_back_is_on_seven_metrics() {
     let service = service().await;
     let topic = round_trip(&service).await;
     assert_round_trip(&service, &topic).await;

@@ -46,7 +46,8 @@ pub(crate) async fn service_with(
         .config(&config)
         .propagation(propagation())
         .tracer_provider(recorder.provider().clone())
-        .meter_provider(meters.provider().clone());
+        .meter_provider(meters.provider().clone())
+        .body_size(true);
     let kafka = choose(builder).build();
     Service { recorder, meters, kafka }
 }
