@@ -1,5 +1,6 @@
 //! Spans and metrics that a test can look at, and a context worth carrying.
 
+mod conventions;
 mod meters;
 mod open;
 mod whole;
@@ -104,12 +105,17 @@ impl Recorder {
     ///
     /// # Panics
     ///
-    /// Where the provider was shut down in disorder.
+    /// If the provider was shut down in disorder, or a span of ours differs from the semantic conventions.
     pub fn spans(&self) -> Vec<SpanData> {
-        match self.exporter.get_finished_spans() {
+        let spans = match self.exporter.get_finished_spans() {
             Ok(spans) => spans,
             Err(error) => panic!("the recorded spans cannot be read: {error}"),
+        };
+        for span in &spans {
+            let wrong = conventions::of_span(span);
+            assert!(wrong.is_empty(), "{wrong:?}: {span:#?}");
         }
+        spans
     }
 
     /// Returns the one ended span with this name.

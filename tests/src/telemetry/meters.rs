@@ -4,6 +4,7 @@ use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 
+use super::conventions;
 use super::whole::{Attributes, pair, sorted};
 
 /// A meter provider of one test's own.
@@ -60,7 +61,8 @@ impl Meters {
     ///
     /// # Panics
     ///
-    /// Where they cannot be collected, or one is of a kind that this project does not use.
+    /// If they cannot be collected, one is of a kind that this project does not use, or one differs from the semantic
+    /// conventions.
     pub fn points(&self) -> Vec<Point> {
         self.exporter.reset();
         if let Err(error) = self.provider.force_flush() {
@@ -73,6 +75,10 @@ impl Meters {
         let scopes = exported.iter().flat_map(|resource| resource.scope_metrics());
         let mut points: Vec<Point> = scopes.flat_map(|scope| scope.metrics()).flat_map(points_of).collect();
         points.sort_by(|left, right| left.metric.cmp(&right.metric));
+        for point in &points {
+            let wrong = conventions::of_point(point);
+            assert!(wrong.is_empty(), "{wrong:?}: {point:#?}");
+        }
         points
     }
 

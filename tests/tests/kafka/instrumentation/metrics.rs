@@ -46,7 +46,7 @@ async fn assert_round_trip(service: &Service, topic: &str) {
     let sent = attributes(topic, &[operation("send")]).await;
     let sending = attributes(topic, &[operation("send"), ("messaging.operation.type", "send".into())]).await;
     let processed = attributes(topic, &[operation("process"), group.clone()]).await;
-    let waited = attributes(topic, &[group.clone()]).await;
+    let waited = attributes(topic, std::slice::from_ref(&group)).await;
     let found = attributes(topic, &[group, ("carrier.context.status", "valid".into())]).await;
     let points = service.meters.points();
     let seen: Vec<_> = points.iter().map(shape).collect();
