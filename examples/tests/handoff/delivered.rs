@@ -73,7 +73,7 @@ async fn the_metrics_arrive_with_their_units_bounds_and_attributes() {
     let delivered = delivered().await;
     let arrived = text::metrics(&delivered.metrics);
     assert_eq!(arrived, delivered.fill_in(METRICS), "{arrived}");
-    let said = format!("9 metrics sent to {}", delivered.endpoint);
+    let said = format!("13 metrics sent to {}", delivered.endpoint);
     assert!(delivered.ended.stdout.contains(&said), "{:?}", delivered.ended);
 }
 
@@ -109,7 +109,7 @@ async fn the_time_in_the_queue_is_the_same_on_the_span_the_metric_and_the_pictur
 async fn an_address_for_one_signal_gets_that_signal() {
     for (variable, path, spans, metrics) in [
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "/v1/traces", 5, 0),
-        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "/v1/metrics", 0, 5),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "/v1/metrics", 0, 7),
     ] {
         let (collector, endpoint) = Collector::listen().await;
         let without_amqp = (WITHOUT_AMQP.0, WITHOUT_AMQP.1.to_owned());

@@ -90,10 +90,30 @@ gateway: messaging.client.sent.messages in {message}
     messaging.system = kafka
     server.address = 127.0.0.1
     server.port = {kafka}
+packing: carrier.critical.duration in s
+  scope carrier-kafka {version} https://opentelemetry.io/schemas/1.44.0
+  bounds 0.005 0.025 0.1 0.25 0.5 1 5 15 60 300 900 3600 14400 86400
+  1 of
+    messaging.consumer.group.name = packing
+    messaging.destination.partition.id = 0
+    messaging.destination.template = orders
+    messaging.system = kafka
+    server.address = 127.0.0.1
+    server.port = {kafka}
 packing: carrier.queue.duration in s
   scope carrier-kafka {version} https://opentelemetry.io/schemas/1.44.0
   bounds 0.005 0.025 0.1 0.25 0.5 1 5 15 60 300 900 3600 14400 86400
   1 of
+    messaging.consumer.group.name = packing
+    messaging.destination.partition.id = 0
+    messaging.destination.template = orders
+    messaging.system = kafka
+    server.address = 127.0.0.1
+    server.port = {kafka}
+packing: carrier.received.contexts in {message}
+  scope carrier-kafka {version} https://opentelemetry.io/schemas/1.44.0
+  counted 1 of
+    carrier.context.status = valid
     messaging.consumer.group.name = packing
     messaging.destination.partition.id = 0
     messaging.destination.template = orders
@@ -139,6 +159,22 @@ packing: messaging.process.duration in s
     messaging.system = kafka
     server.address = 127.0.0.1
     server.port = {kafka}
+shipping: carrier.delivery.attempts in {attempt}
+  scope carrier-amqp {version} https://opentelemetry.io/schemas/1.44.0
+  bounds 1 2 3 4 5 10 20 50
+  1 of
+    messaging.destination.template = parcels
+    messaging.system = rabbitmq
+    server.address = {rabbitmq host}
+    server.port = {rabbitmq}
+shipping: carrier.received.contexts in {message}
+  scope carrier-amqp {version} https://opentelemetry.io/schemas/1.44.0
+  counted 1 of
+    carrier.context.status = valid
+    messaging.destination.template = parcels
+    messaging.system = rabbitmq
+    server.address = {rabbitmq host}
+    server.port = {rabbitmq}
 shipping: messaging.client.consumed.messages in {message}
   scope carrier-amqp {version} https://opentelemetry.io/schemas/1.44.0
   counted 1 of

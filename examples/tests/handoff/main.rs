@@ -74,6 +74,23 @@ fn a_hop_that_loses_its_headers_is_named() {
 }
 
 #[test]
+fn the_counter_of_lost_contexts_tells_which_queue_it_was() {
+    let counted = |arguments: &[&str]| {
+        let out = handoff(arguments, &[WITHOUT_AMQP]).stdout;
+        let (_, counters) = out.split_once("(carrier.received.contexts)\n").unwrap();
+        counters.lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(counted(&[]), "packing orders valid 1");
+    assert_eq!(counted(&["--break", "kafka"]), "packing orders absent 1");
+}
+
+#[test]
+fn a_worker_that_fails_leaves_the_trace_whole() {
+    let ended = handoff(&["--fail"], &[WITHOUT_AMQP]);
+    assert_one_trace(&ended, "5 spans, 3 services, 2 hops", 2);
+}
+
+#[test]
 fn a_hop_that_is_linked_has_two_traces_and_shows_the_link() {
     let ended = handoff(&["--link", "kafka"], &[WITHOUT_AMQP]);
     assert_eq!(ended.code, Some(0), "{ended:?}");

@@ -67,6 +67,8 @@ pub(crate) struct Arrived {
 pub(crate) struct Demo {
     pub(crate) lost: Option<&'static Hop>,
     pub(crate) linked: Option<&'static Hop>,
+    /// The hop whose consumer fails.
+    pub(crate) failing: Option<&'static Hop>,
     pub(crate) arrived: Arc<UnboundedSender<Arrived>>,
 }
 
@@ -74,6 +76,12 @@ impl Demo {
     /// Whether `--break` asks this hop to lose its headers.
     pub(crate) fn loses(&self, hop: &'static Hop) -> bool {
         self.lost == Some(hop)
+    }
+
+    /// What the consumer of this hop ends with: `--fail` asks for an error.
+    pub(crate) fn work(&self, hop: &'static Hop) -> anyhow::Result<()> {
+        anyhow::ensure!(self.failing != Some(hop), "the parcel does not fit into the van");
+        Ok(())
     }
 
     /// What the sender of this hop writes into its message: what the application does, or nothing.

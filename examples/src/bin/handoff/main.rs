@@ -92,6 +92,8 @@ async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     picture::brokers(&screen, &kafka.description, amqp);
     picture::waterfall(&screen, &steps, way);
     picture::headers(&screen, &steps, &arrived);
+    let received: Vec<_> = services.iter().map(Service::received).collect::<Result<Vec<_>, _>>()?.concat();
+    picture::received(&screen, &received);
     let sent = export::export(&screen, services).await;
     let whole = picture::verdict(&screen, check::check(&steps, way, options.linked), way);
     Ok(match (whole, sent) {
@@ -109,7 +111,8 @@ async fn hand_over(
     options: &Options,
 ) -> anyhow::Result<Vec<Arrived>> {
     let (sender, mut arrived) = unbounded_channel();
-    let demo = Demo { lost: options.lost, linked: options.linked, arrived: Arc::new(sender) };
+    let failing = if options.fails { hops::way(options.with_amqp).last().copied() } else { None };
+    let demo = Demo { lost: options.lost, linked: options.linked, failing, arrived: Arc::new(sender) };
 
     let mut workers = task::JoinSet::new();
     let mut next = None;

@@ -12,12 +12,13 @@ const HELP: &str = "\
 Hands one order through four services, over HTTP, Kafka and RabbitMQ, and shows
 the one trace that it makes.
 
-Usage: handoff [--break http|kafka|amqp] [--link kafka|amqp]
+Usage: handoff [--break http|kafka|amqp] [--link kafka|amqp] [--fail]
 
 Options:
   --break HOP   lose the headers on this hop, to see what a broken trace looks like
   --link HOP    have the consumer of this hop start a trace of its own, with a link
                 to the sender
+  --fail        have the last worker fail, to see what an error looks like
   --help        this text
 
 Environment:
@@ -40,6 +41,7 @@ pub(crate) struct Options {
     pub(crate) with_amqp: bool,
     pub(crate) lost: Option<&'static Hop>,
     pub(crate) linked: Option<&'static Hop>,
+    pub(crate) fails: bool,
 }
 
 impl Options {
@@ -49,6 +51,7 @@ impl Options {
             with_amqp: variable("CARRIER_DEMO_WITHOUT_AMQP").is_none_or(|value| value == "0"),
             lost: None,
             linked: None,
+            fails: false,
         };
         let hops = way(options.with_amqp);
         // Not `args`, which panics where one is not Unicode.
@@ -62,6 +65,7 @@ impl Options {
                 "--break" => options.lost = Some(one_of(hops, "--break", arguments.next())?),
                 // HTTP has no queue, and its spans are made by hand.
                 "--link" => options.linked = Some(one_of(&hops[1..], "--link", arguments.next())?),
+                "--fail" => options.fails = true,
                 other => return Err(refuse(&format!("{other} is no option"))),
             }
         }

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use carrier_core::instrumentation::attribute::QUEUE_DURATION;
+use carrier_core::instrumentation::attribute::{QUEUE_DURATION, RECEIVED_CONTEXTS};
 use opentelemetry::Value;
 use opentelemetry::trace::{SpanId, SpanKind};
 
 use crate::check::{Fault, Whole, at, links_to, trace_id};
 use crate::hops::{Arrived, Hop};
 use crate::screen::{Colour, Screen, say};
-use crate::service::Step;
+use crate::service::{Received, Step};
 use crate::waterfall::{Kind, Row, draw};
 
 pub(crate) fn brokers(screen: &Screen, kafka: &str, rabbitmq: Option<&str>) {
@@ -122,6 +122,19 @@ pub(crate) fn headers(screen: &Screen, steps: &[Step], arrived: &[Arrived]) {
             };
             say!("    {name:widest$}  {shown}");
         }
+    }
+}
+
+/// Shows the counter that tells whose messages arrive without a context.
+pub(crate) fn received(screen: &Screen, received: &[Received]) {
+    if received.is_empty() {
+        return;
+    }
+    say!("\n  {} ({RECEIVED_CONTEXTS})", screen.paint(Colour::Bold, "Contexts of received messages"));
+    for Received { service, queue, status, count } in received {
+        let colour = if status == "valid" { Colour::Good } else { Colour::Bad };
+        let shown = screen.paint(Colour::Of(service), &format!("{service:8}"));
+        say!("    {shown}  {queue:8}  {}  {count}", screen.paint(colour, &format!("{status:11}")));
     }
 }
 

@@ -1,11 +1,14 @@
 //! A service: a name, and spans and metrics of its own.
 
 use anyhow::Context as _;
+use carrier_core::instrumentation::attribute::{
+    CONTEXT_STATUS, MESSAGING_DESTINATION_TEMPLATE, RECEIVED_CONTEXTS,
+};
 use lapin::uri::AMQPUri;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanKind, TraceContextExt as _, Tracer as _, TracerProvider as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData};
 use rdkafka::ClientConfig;
@@ -27,6 +30,15 @@ pub(crate) struct Service {
 pub(crate) struct Step {
     pub(crate) service: &'static str,
     pub(crate) span: SpanData,
+}
+
+/// How many messages a service received from a queue, by what was found of their context.
+#[derive(Clone)]
+pub(crate) struct Received {
+    pub(crate) service: &'static str,
+    pub(crate) queue: String,
+    pub(crate) status: String,
+    pub(crate) count: u64,
 }
 
 impl Service {
@@ -91,6 +103,26 @@ impl Service {
         self.meters.force_flush()?;
         // Sums from the beginning on, so the last has all.
         Ok(self.measured.get_finished_metrics()?.pop())
+    }
+
+    /// Returns what the counter of received messages says of their contexts. It blocks.
+    pub(crate) fn received(&self) -> anyhow::Result<Vec<Received>> {
+        let metrics = self.metrics()?;
+        let scopes = metrics.iter().flat_map(ResourceMetrics::scope_metrics);
+        let counters = scopes.flat_map(|scope| scope.metrics()).filter(|it| it.name() == RECEIVED_CONTEXTS);
+        let mut received = Vec::new();
+        for counter in counters {
+            let AggregatedMetrics::U64(MetricData::Sum(sum)) = counter.data() else { continue };
+            received.extend(sum.data_points().map(|point| {
+                let text = |name: &str| {
+                    let found = point.attributes().find(|pair| pair.key.as_str() == name);
+                    found.map(|pair| pair.value.to_string()).unwrap_or_default()
+                };
+                let (queue, status) = (text(MESSAGING_DESTINATION_TEMPLATE), text(CONTEXT_STATUS));
+                Received { service: self.name, queue, status, count: point.value() }
+            }));
+        }
+        Ok(received)
     }
 
     pub(crate) fn resource(&self) -> Resource {

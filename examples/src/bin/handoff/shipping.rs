@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use carrier_amqp::ExtractFrom as _;
 use futures::StreamExt as _;
 use lapin::Consumer;
-use lapin::options::BasicAckOptions;
+use lapin::options::{BasicAckOptions, BasicRejectOptions};
 use tokio::time;
 
 use crate::hops::{AMQP, Demo};
@@ -34,9 +34,13 @@ impl Shipping {
         let parcel = self.amqp.process(&self.queue, parcel);
         let shipped = parcel.run(async {
             time::sleep(WORK).await;
-            parcel.ack(BasicAckOptions::default()).await
+            self.demo.work(&AMQP)
         });
-        shipped.await.context("RabbitMQ took no acknowledgement")?;
+        let settled = match shipped.await {
+            Ok(()) => parcel.ack(BasicAckOptions::default()).await,
+            Err(_) => parcel.reject(BasicRejectOptions::default()).await,
+        };
+        settled.context("RabbitMQ took no acknowledgement")?;
         Ok(())
     }
 }
