@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::trace::{Tracer, TracerProvider};
-use opentelemetry::{InstrumentationScope, StringValue, global};
+use opentelemetry::{InstrumentationScope, KeyValue, StringValue, global};
 
 #[cfg(feature = "tracing")]
 use super::event::MissingProvider;
@@ -331,6 +331,11 @@ impl InstrumentationBuilder {
     /// Sets `messaging.client.id` of spans.
     pub fn client_id(self, id: impl Into<StringValue>) -> Self {
         Self { client: self.client.with_client_id(Some(id.into())), ..self }
+    }
+
+    /// Sets an attribute of all spans and metrics, with one value for this client: the name of the cluster, for instance.
+    pub fn client_attribute(self, attribute: KeyValue) -> Self {
+        Self { client: self.client.with_attribute(attribute), ..self }
     }
 
     /// Builds the instrumentation.

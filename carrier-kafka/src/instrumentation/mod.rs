@@ -3,6 +3,7 @@
 pub mod attribute;
 mod batch;
 mod builder;
+mod clients;
 mod confirm;
 mod destination;
 mod error_type;
@@ -13,6 +14,8 @@ mod process;
 mod producer;
 mod send;
 mod settle;
+mod snapshot;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod undo;
@@ -30,3 +33,4 @@ pub use self::message::AsMessage;
 pub use self::pending::{Envelope, FutureProducerContext, InstrumentedContext};
 pub use self::process::Processing;
 pub use self::producer::{BaseProducer, FutureProducer, InstrumentedProducer, ThreadedProducer};
+pub use self::statistics::ClientStatistics;

@@ -6,6 +6,7 @@ mod limits;
 mod relation;
 mod reports;
 mod roles;
+mod statistics;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -167,6 +168,7 @@ fn all_of_a_users_context_is_passed_on() {
     let context: InstrumentedContext<_> = InstrumentedContext::new(
         Remembering { partitioner: Some(Last), ..Remembering::default() },
         CaughtPanic::default(),
+        None,
     );
     assert!(ProducerContext::<Last>::get_custom_partitioner(&context).is_some());
     let error = context.generate_oauth_token(None).err().unwrap();

@@ -10,6 +10,7 @@ mod producer;
 mod rebalance;
 mod relation;
 mod settle;
+mod statistics;
 mod support;
 mod suppressed;
 mod tracing;
