@@ -3,7 +3,6 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use carrier_tests::rabbitmq;
 use carrier_tests::telemetry::{BAGGAGE, TRACEPARENT, sampled_context};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
@@ -11,11 +10,8 @@ use opentelemetry::trace::TraceContextExt as _;
 use serde_json::json;
 
 use crate::queues::{Queue, table, text as long_string};
+use crate::stall::Stall;
 use crate::{HOSTILE, assert_harmless, assert_keys, objects, text, verdicts};
-
-fn numbers(count: u32) -> Vec<String> {
-    (0..count).map(|number| number.to_string()).collect()
-}
 
 async fn with_field(name: &str, value: AMQPValue) -> Queue {
     let queue = Queue::classic().await;
@@ -25,18 +21,24 @@ async fn with_field(name: &str, value: AMQPValue) -> Queue {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_are_back_in_their_order_after_a_look() {
-    for queue in [Queue::classic().await, Queue::quorum().await] {
-        queue.publish_many(30).await;
+    const COUNT: u32 = 100;
+    let unlimited = [("x-queue-type", long_string("quorum")), ("x-delivery-limit", AMQPValue::LongInt(-1))];
+    for (kind, queue) in [
+        ("classic", Queue::classic().await),
+        ("quorum", Queue::quorum().await),
+        ("unlimited quorum", Queue::declare(&unlimited).await),
+    ] {
+        queue.publish_many(COUNT).await;
         // After the first look a quorum queue has messages that came back and others that were never out.
-        for number in ["13", "1", "12", "40", "4"] {
+        for number in ["13", "1", "12", "140", "60", "4"] {
             let ended = queue.peek(&["-n", number, "--yes"]).await;
             assert_eq!(ended.code, Some(0), "{ended:?}");
             let looks = ended.stdout.matches("\ndelivery ").count();
-            assert_eq!(looks, number.parse::<usize>().unwrap().min(30), "{ended:?}");
+            assert_eq!(looks, number.parse::<usize>().unwrap().min(100), "{ended:?}");
             assert!(ended.stdout.contains("every look is a delivery"), "{ended:?}");
-            assert!(ended.stdout.contains("put back in their order\n"), "{ended:?}");
+            assert!(ended.stdout.contains("put back in their order\n"), "{kind}: {ended:?}");
         }
-        assert_eq!(queue.drain().await, numbers(30));
+        queue.assert_in_order(COUNT, kind).await;
     }
 }
 
@@ -54,27 +56,36 @@ async fn where_the_order_would_cost_too_many_deliveries_it_is_said() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_is_stopped_puts_back_what_it_took() {
     const COUNT: u32 = 1_000;
-    let (interrupt, kill) = (("-INT", Some(130)), ("-KILL", None));
-    for (queue, ends, in_order) in [
-        (Queue::classic().await, &[interrupt, kill][..], true),
-        (Queue::quorum().await, &[interrupt], true),
-        (Queue::quorum().await, &[kill], false),
+    // Some hundred messages.
+    const ANSWERS: u64 = 30_000;
+    let quorum = ("x-queue-type", long_string("quorum"));
+    let unlimited = ("x-delivery-limit", AMQPValue::LongInt(-1));
+    for (kind, arguments) in [
+        ("classic", &[][..]),
+        ("quorum", std::slice::from_ref(&quorum)),
+        ("unlimited quorum", &[quorum.clone(), unlimited]),
     ] {
-        queue.publish_many(COUNT).await;
-        for (signal, code) in ends {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_peek"));
-            command.args(["amqp", &queue.name, "-n", "1000000", "--json", "--yes"]);
-            command.env("AMQP_URL", rabbitmq().await.url()).stdout(Stdio::null()).stderr(Stdio::null());
-            let mut child = command.spawn().unwrap();
-            queue.until(|ready| ready < COUNT - 10).await;
-            Command::new("kill").args([signal, child.id().to_string().as_str()]).status().unwrap();
-            assert_eq!(child.wait().unwrap().code(), *code, "{signal}");
-            queue.until(|ready| ready == COUNT).await;
+        for (signal, code) in [("-INT", Some(130)), ("-KILL", None)] {
+            let case = format!("a {kind} queue, {signal}");
+            let queue = Queue::declare(arguments).await;
+            queue.publish_many(COUNT).await;
+            // At the second time they have come back before.
+            for _ in 0..2 {
+                let stall = Stall::after(ANSWERS).await;
+                let mut command = Command::new(env!("CARGO_BIN_EXE_carrier-peek"));
+                command.args(["amqp", &queue.name, "-n", "1000000", "--json", "--yes"]);
+                command.env("AMQP_URL", &stall.url).stdout(Stdio::null()).stderr(Stdio::null());
+                let mut child = command.spawn().unwrap();
+                stall.reached().await;
+                queue.until(|ready| ready < COUNT - 100).await;
+                Command::new("kill").args([signal, child.id().to_string().as_str()]).status().unwrap();
+                stall.go_on();
+                let ended = tokio::task::block_in_place(|| child.wait()).unwrap();
+                assert_eq!(ended.code(), code, "{case}");
+                queue.until(|ready| ready == COUNT).await;
+            }
+            queue.assert_in_order(COUNT, &case).await;
         }
-        let messages = queue.drain().await;
-        assert_eq!(messages.len(), numbers(COUNT).len());
-        // RabbitMQ itself puts them back in another order into a quorum queue.
-        assert!(messages == numbers(COUNT) || !in_order, "{:?}", &messages[..20]);
     }
 }
 

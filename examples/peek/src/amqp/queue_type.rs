@@ -19,7 +19,7 @@ const GUARD: (&str, &str) = ("x-max-age", "1D");
 /// More than a queue can have.
 const MAX_ARGUMENTS: usize = 24;
 
-pub(crate) enum QueueType {
+pub(super) enum QueueType {
     /// Or whatever else is not durable, which the other types always are.
     Classic,
     Quorum,
@@ -39,7 +39,7 @@ impl fmt::Display for QueueType {
     }
 }
 
-pub(crate) async fn find(connection: &Connection, queue: &ShortString) -> anyhow::Result<QueueType> {
+pub(super) async fn find(connection: &Connection, queue: &ShortString) -> anyhow::Result<QueueType> {
     let mut arguments = FieldTable::default();
     for (name, value) in [(TYPE, "quorum"), GUARD] {
         arguments.insert(name.into(), AMQPValue::LongString(value.into()));

@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod amqp;
-#[path = "../common/mod.rs"]
+#[path = "../../tests/common/mod.rs"]
 mod common;
 mod kafka;
+mod move_amqp;
+mod move_kafka;
 mod queues;
+mod stall;
 
 use common::{Ended, run};
 use serde_json::Value as Json;
@@ -15,7 +18,7 @@ const HOSTILE: &str = "\u{1b}[31m\u{1b}]0;title\u{7}\u{9b}2J\u{202e}\u{7f}\r\n";
 
 /// Runs `peek` to its end, on a thread that may block.
 fn peek(arguments: &[&str], variable: (&str, &str)) -> Ended {
-    tokio::task::block_in_place(|| run(env!("CARGO_BIN_EXE_peek"), arguments, &[variable]))
+    tokio::task::block_in_place(|| run(env!("CARGO_BIN_EXE_carrier-peek"), arguments, &[variable]))
 }
 
 /// The objects that `--json` prints, one in each line.
@@ -92,6 +95,11 @@ async fn a_wrong_command_line_is_one_line_and_help_names_every_key() {
         &["kafka", "orders", "--from", "-1"],
         &["kafka", "orders", "--yes"],
         &["kafka", "orders", "--loud\u{1b}[31m"],
+        &["move"],
+        &["move", "amqp", "--from", "a"],
+        &["move", "amqp", "--from", "a", "--to", "b", "--to-exchange", "c"],
+        &["move", "kafka", "--from", "a"],
+        &["completions", "ksh"],
     ] {
         let ended = peek(wrong, nowhere);
         ended.assert_refuses(2, "--help");
@@ -102,4 +110,30 @@ async fn a_wrong_command_line_is_one_line_and_help_names_every_key() {
     for key in ["delivery_count", "partition", "clock_ahead_ms", "unread", "wrong_type", "--from", "--yes"] {
         assert!(help.stdout.contains(key), "{key}");
     }
+    for exit_code in ["0", "1", "2", "130"] {
+        assert!(help.stdout.contains(&format!("\n  {exit_code} ")), "{exit_code}");
+        assert!(include_str!("../README.md").contains(&format!("\n| {exit_code} | ")), "{exit_code}");
+    }
+    let version = peek(&["--version"], nowhere);
+    assert_eq!(
+        (version.code, version.stdout.trim()),
+        (Some(0), concat!("carrier-peek ", env!("CARGO_PKG_VERSION")))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shells_complete_commands_and_options() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = peek(&["completions", shell], ("AMQP_URL", ""));
+        assert_eq!(script.code, Some(0), "{script:?}");
+        for word in ["completions", "kafka", "dry-run", "to-exchange", "keep-deaths"] {
+            assert!(script.stdout.contains(word), "{shell}: {word}");
+        }
+    }
+    let script = peek(&["completions", "bash"], ("AMQP_URL", "")).stdout;
+    let complete = "COMP_WORDS=(carrier-peek move amqp --dr) COMP_CWORD=3\n\
+                    _carrier__peek carrier-peek --dr amqp\necho \"${COMPREPLY[@]}\"";
+    let bash =
+        std::process::Command::new("bash").args(["-c", &format!("{script}\n{complete}")]).output().unwrap();
+    assert_eq!(String::from_utf8(bash.stdout).unwrap().trim(), "--dry-run");
 }

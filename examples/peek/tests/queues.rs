@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use carrier_tests::{rabbitmq, unique_name};
-use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use futures::StreamExt as _;
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel};
 use serde_json::json;
@@ -12,7 +16,7 @@ use crate::common::Ended;
 use crate::{objects, peek};
 
 pub(crate) struct Queue {
-    channel: Channel,
+    pub(crate) channel: Channel,
     pub(crate) name: String,
 }
 
@@ -25,12 +29,12 @@ impl Queue {
         Self::declare(&[("x-queue-type", text("quorum"))]).await
     }
 
-    async fn declare(arguments: &[(&str, AMQPValue)]) -> Self {
+    pub(crate) async fn declare(arguments: &[(&str, AMQPValue)]) -> Self {
         let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         Self::declare_with(durable, arguments).await
     }
 
-    /// Not exclusive, since `peek` has a connection of its own; it goes away with nobody to use it.
+    /// Not exclusive, since `peek` has a connection of its own; it expires if it is not used.
     async fn declare_with(options: QueueDeclareOptions, arguments: &[(&str, AMQPValue)]) -> Self {
         let channel = rabbitmq().await.channel().await;
         channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
@@ -53,6 +57,19 @@ impl Queue {
         let confirm =
             self.channel.basic_publish("".into(), name.into(), options, body.as_bytes(), properties);
         confirm.await.unwrap().await.unwrap();
+    }
+
+    /// A message without headers to another exchange.
+    pub(crate) async fn publish_to(&self, exchange: &str, routing_key: &str, body: &str) {
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        let publish = self.channel.basic_publish(
+            exchange.into(),
+            routing_key.into(),
+            options,
+            body.as_bytes(),
+            properties,
+        );
+        publish.await.unwrap().await.unwrap();
     }
 
     /// Messages without headers, with their numbers in them.
@@ -80,6 +97,13 @@ impl Queue {
         peek(&arguments, ("AMQP_URL", rabbitmq().await.url()))
     }
 
+    /// Takes the next message, which is not acknowledged.
+    pub(crate) async fn next(&self) -> Delivery {
+        self.until(|ready| ready > 0).await;
+        let message = self.channel.basic_get(self.name.as_str().into(), BasicGetOptions::default());
+        message.await.unwrap().unwrap().delivery
+    }
+
     /// Takes all messages out.
     pub(crate) async fn drain(&self) -> Vec<String> {
         let mut bodies = Vec::new();
@@ -88,6 +112,22 @@ impl Queue {
             bodies.push(String::from_utf8(message.delivery.data.clone()).unwrap());
         }
         bodies
+    }
+
+    /// Takes all messages out, which have to be those of [`Queue::publish_many`], and this many.
+    pub(crate) async fn assert_in_order(&self, count: u32, case: &str) {
+        let numbers: Vec<_> = (0..count).map(|number| number.to_string()).collect();
+        self.until(|ready| ready == count).await;
+        // One consumer is quicker than many `get`s, above all with a quorum queue.
+        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let consumer =
+            self.channel.basic_consume(self.name.as_str().into(), "".into(), options, FieldTable::default());
+        let consumer = consumer.await.unwrap().take(numbers.len());
+        let messages: Vec<_> =
+            consumer.map(|message| String::from_utf8(message.unwrap().data).unwrap()).collect().await;
+        let moved = messages.iter().zip(&numbers).position(|(message, number)| message != number);
+        let from_there = moved.map(|from| &messages[from..messages.len().min(from + 20)]);
+        assert_eq!(from_there, None, "{case}: another order");
     }
 
     /// Waits until so many messages are ready as `enough` says.
@@ -178,7 +218,28 @@ async fn a_queue_that_hides_its_type_counts_as_a_quorum_queue() {
     let queue = Queue::declare(&hidden).await;
     queue.publish(FieldTable::default(), "1").await;
     queue.peek(&[]).await.assert_refuses(1, "may be a quorum queue");
-    assert_eq!(queue.peek(&["--yes"]).await.code, Some(0));
+    let ended = queue.peek(&["--yes"]).await;
+    assert!(ended.code == Some(0) && ended.stdout.contains("if it is a classic queue"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_with_a_single_active_consumer_is_looked_into_until_another_consumer_is_active() {
+    let single = ("x-single-active-consumer", AMQPValue::Boolean(true));
+    let queue = Queue::declare(&[("x-queue-type", text("quorum")), single]).await;
+    queue.publish_many(2).await;
+    assert_eq!(objects(&queue.peek(&["--json", "--yes"]).await).len(), 2);
+    queue.until(|ready| ready == 2).await;
+
+    queue.channel.basic_qos(1, Default::default()).await.unwrap();
+    let consume = queue.channel.basic_consume(
+        queue.name.as_str().into(),
+        "".into(),
+        Default::default(),
+        FieldTable::default(),
+    );
+    let _active = consume.await.unwrap();
+    queue.until(|ready| ready == 1).await;
+    queue.peek(&["--yes"]).await.assert_refuses(1, "does another consumer use the queue alone?");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use crate::common::Ended;
 use crate::{HOSTILE, assert_harmless, assert_keys, objects, peek, verdicts};
 
-const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 const OTHER_PARENT: &str = "00-1af7651916cd43dd8448eb211c80319c-c7ad6b7169203331-00";
 
@@ -55,7 +55,7 @@ impl Topic {
     }
 }
 
-async fn client(group: Option<&str>) -> BaseConsumer {
+pub(crate) async fn client(group: Option<&str>) -> BaseConsumer {
     let mut config = rdkafka::ClientConfig::new();
     config.set("bootstrap.servers", kafka().await.brokers());
     if let Some(group) = group {
@@ -66,7 +66,7 @@ async fn client(group: Option<&str>) -> BaseConsumer {
 
 async fn groups() -> Vec<String> {
     let client = client(None).await;
-    // A broker that nobody asked before about groups has to load them.
+    // At the first request about groups, the broker has to load them.
     for _ in 0..100 {
         if let Ok(list) = tokio::task::block_in_place(|| client.fetch_group_list(None, LIMIT)) {
             return list.groups().iter().map(|group| group.name().to_owned()).collect();
