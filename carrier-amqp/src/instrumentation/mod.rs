@@ -1,8 +1,10 @@
 #![doc = include_str!("../../INSTRUMENTATION.md")]
 
+mod again;
 pub mod attribute;
 mod batch;
 mod builder;
+mod call;
 mod confirm;
 mod destination;
 mod error_type;
@@ -18,9 +20,9 @@ mod settle;
 mod tests;
 
 pub use carrier_core::instrumentation::{
-    AlreadyCounted, Ambient, Batch, Cancellation, Details, Ended, ErrorTypes, Failure, Filter,
-    FilteredOperation, Handled, Hook, MessageParts, MessageView, OperationType, Plain, ReceivedMessage,
-    Relation, RelationRule, Settlement,
+    ATTEMPTS_HEADER, AlreadyCounted, Ambient, Batch, Call, Cancellation, Details, Ended, ErrorTypes, Failure,
+    Filter, FilteredOperation, Handled, Hook, MessageParts, MessageView, OperationType, Plain,
+    ReceivedMessage, Relation, RelationRule, Settlement,
 };
 
 pub use self::builder::{AmqpInstrumentationBuilder, Instrumentation, InvalidUrl};

@@ -218,7 +218,7 @@ impl Measurement {
             }
             _ => self.metrics.operation_duration.record(took.as_secs_f64(), &attributes),
         }
-        if self.operation.kind == OperationType::Send {
+        if self.operation.counts_sent {
             self.metrics.sent.add(1, without_type);
         }
         self.start.at + took

@@ -14,6 +14,8 @@ pub(super) struct Operation {
     pub(super) name: StringValue,
     pub(super) kind: OperationType,
     pub(super) span_kind: SpanKind,
+    /// Whether its end counts a message as sent.
+    pub(super) counts_sent: bool,
 }
 
 /// The type of an operation: `messaging.operation.type`.
@@ -33,7 +35,7 @@ pub enum OperationType {
 impl Operation {
     /// An operation whose name is that of its type.
     pub(super) fn new(kind: OperationType, span_kind: SpanKind) -> Self {
-        Self { name: kind.as_str().into(), kind, span_kind }
+        Self { name: kind.as_str().into(), kind, span_kind, counts_sent: kind == OperationType::Send }
     }
 }
 

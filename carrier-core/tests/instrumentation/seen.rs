@@ -96,6 +96,10 @@ impl Seen {
         Self::expected("send", "send", SpanKind::Producer, destination)
     }
 
+    pub(crate) fn request(destination: &str) -> Self {
+        Self::expected("request", "send", SpanKind::Client, destination)
+    }
+
     pub(crate) fn process(destination: &str) -> Self {
         Self::expected("process", "process", SpanKind::Consumer, destination)
     }

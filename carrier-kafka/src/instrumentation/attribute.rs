@@ -5,6 +5,9 @@ pub use carrier_core::instrumentation::attribute::*;
 /// The id of the cluster (semantic conventions 1.44; the crate of the names is older). A string.
 pub const MESSAGING_KAFKA_CLUSTER_ID: &str = "messaging.kafka.cluster.id";
 
+/// [`attempts`](super::attempts()): how often the message was processed before. An integer, set if the message was sent again.
+pub const ATTEMPTS: &str = "carrier.kafka.attempts";
+
 /// The producer's `transactional.id`: the message counts only if its transaction is committed. A string.
 pub const TRANSACTIONAL_ID: &str = "carrier.kafka.transactional_id";
 

@@ -1,8 +1,10 @@
 #![doc = include_str!("../../INSTRUMENTATION.md")]
 
+mod again;
 pub mod attribute;
 mod batch;
 mod builder;
+mod call;
 mod clients;
 mod confirm;
 mod destination;
@@ -12,6 +14,7 @@ mod message;
 mod pending;
 mod process;
 mod producer;
+mod redelivery;
 mod send;
 mod settle;
 mod snapshot;
@@ -21,16 +24,18 @@ mod tests;
 mod undo;
 
 pub use carrier_core::instrumentation::{
-    AlreadyCounted, Ambient, Batch, Cancellation, Details, Ended, ErrorTypes, Failure, Filter,
-    FilteredOperation, Handled, Hook, MessageParts, MessageView, OperationType, Plain, Process,
+    ATTEMPTS_HEADER, AlreadyCounted, Ambient, Batch, Call, Cancellation, Details, Ended, ErrorTypes, Failure,
+    Filter, FilteredOperation, Handled, Hook, MessageParts, MessageView, OperationType, Plain, Process,
     ReceivedMessage, Relation, RelationRule,
 };
 
 pub use self::builder::{Instrumentation, KafkaInstrumentationBuilder};
+pub use self::call::AsRecord;
 pub use self::confirm::DeliveryFuture;
 pub use self::key::MessageKey;
 pub use self::message::AsMessage;
 pub use self::pending::{Envelope, FutureProducerContext, InstrumentedContext};
 pub use self::process::Processing;
 pub use self::producer::{BaseProducer, FutureProducer, InstrumentedProducer, ThreadedProducer};
+pub use self::redelivery::attempts;
 pub use self::statistics::ClientStatistics;

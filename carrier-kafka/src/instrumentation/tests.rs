@@ -285,7 +285,7 @@ fn without_an_sdk_the_context_is_passed_on() {
     let _current = message.context().clone().attach();
     let producer = kafka.base_producer(&ClientConfig::new()).unwrap();
     let mut record = BaseRecord::<[u8], [u8]>::to("t").payload(b"p");
-    let (_, undo) = kafka.send(&mut record);
+    let (_, undo) = kafka.send(&mut record, None);
     crate::testing::assert_carries(&record, &cx);
     undo.apply(&mut record.headers);
     producer.send(record).unwrap();

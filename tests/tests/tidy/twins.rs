@@ -9,7 +9,6 @@ const TWINS: [[&str; 2]; 2] =
 /// Files without a twin, each with the difference between the brokers or clients that is its reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("carrier-amqp/src/instrumentation/generated.rs", "only queue names are generated"),
-    ("carrier-amqp/src/instrumentation/redelivery.rs", "RabbitMQ reports earlier deliveries, Kafka does not"),
     ("carrier-kafka/src/instrumentation/clients.rs", "only librdkafka has statistics"),
     ("carrier-kafka/src/instrumentation/key.rs", "only a record has a message key"),
     ("carrier-kafka/src/instrumentation/snapshot.rs", "only librdkafka has statistics"),

@@ -1,6 +1,8 @@
 //! Spans and metrics of level 2, as a real Kafka makes them: whole spans are compared.
 
+mod again;
 mod batch;
+mod call;
 mod confirm;
 mod existing;
 mod handlers;

@@ -174,6 +174,18 @@ pub(crate) async fn sending(topic: &str) -> Whole {
     span.with(every("send", "send").await).with(destination)
 }
 
+/// The span of a request of seven bytes whose reply was awaited.
+pub(crate) async fn requesting(topic: &str, reply_topic: &str) -> Whole {
+    let request: [Attribute; 4] = [
+        ("messaging.destination.name", topic.to_owned().into()),
+        ("messaging.message.body.size", 7.into()),
+        ("messaging.message.conversation_id", "17".into()),
+        ("carrier.reply.destination", reply_topic.to_owned().into()),
+    ];
+    let span = Whole::new(format!("request {topic}"), SpanKind::Client);
+    span.with(every("request", "send").await).with(request)
+}
+
 pub(crate) fn at(partition: &'static str, offset: i64) -> [Attribute; 2] {
     [("messaging.destination.partition.id", partition.into()), ("messaging.kafka.offset", offset.into())]
 }
