@@ -60,7 +60,12 @@ pub fn record_as(service: &'static str) -> anyhow::Result<(SdkTracerProvider, Re
     Ok((provider, recording))
 }
 
-fn provider(service: &'static str) -> anyhow::Result<TracerProviderBuilder> {
+/// The provider of [`trace_as`], which a program may change before it is built.
+///
+/// # Errors
+///
+/// As [`trace_as`].
+pub fn provider(service: &'static str) -> anyhow::Result<TracerProviderBuilder> {
     let resource = Resource::builder().with_service_name(service).build();
     let provider = SdkTracerProvider::builder().with_resource(resource);
     // Without a collector the spans end nowhere, and their ids travel all the same.

@@ -18,6 +18,11 @@ mod send;
 mod settle;
 #[cfg(test)]
 mod tests;
+/// The same tests with spans through `tracing`.
+#[cfg(all(test, feature = "tracing-spans"))]
+#[path = "tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "each test runs in both modes")]
+mod tests_through_tracing;
 
 pub use carrier_core::instrumentation::{
     ATTEMPTS_HEADER, AlreadyCounted, Ambient, Batch, Call, Cancellation, Details, Ended, ErrorTypes, Failure,

@@ -32,6 +32,10 @@ mod relation;
 mod send;
 mod settle;
 mod span;
+#[cfg(feature = "tracing-spans")]
+mod through_tracing;
+#[cfg(feature = "tracing-spans")]
+mod traced;
 
 pub use self::batch::Batch;
 pub use self::builder::{Instrumentation, InstrumentationBuilder};

@@ -291,6 +291,12 @@ cores! {
     cancellation(cancellation: Cancellation);
 }
 
+#[cfg(feature = "tracing-spans")]
+cores! {
+    /// Sets whether spans are created through `tracing`: see [`InstrumentationBuilder::tracing_spans`].
+    tracing_spans(tracing_spans: bool);
+}
+
 /// A setting as the value of an attribute, which clones do not copy.
 fn text(config: &ClientConfig, name: &str) -> Option<StringValue> {
     setting(config, name).map(|value| Arc::<str>::from(value).into())

@@ -21,6 +21,11 @@ mod snapshot;
 mod statistics;
 #[cfg(test)]
 mod tests;
+/// The same tests with spans through `tracing`.
+#[cfg(all(test, feature = "tracing-spans"))]
+#[path = "tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "each test runs in both modes")]
+mod tests_through_tracing;
 mod undo;
 
 pub use carrier_core::instrumentation::{
