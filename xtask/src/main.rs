@@ -9,12 +9,19 @@ mod bench;
 mod check;
 mod containers;
 mod demo;
+mod dependencies;
+mod documentation;
 mod engine;
 mod images;
+mod interface;
+mod libraries;
 mod load;
 mod machine;
 mod progress;
+mod release;
 mod run;
+mod rustdoc;
+mod semver;
 mod test;
 
 use std::process::ExitCode;
@@ -30,7 +37,13 @@ Commands:
   test     Run every test, with and without optional features, against real brokers,
            and check that no container is left and that nothing takes more instructions
            than its limit. Arguments after `--` go to `cargo test`.
-  check    Check the formatting, lints, documentation and every feature on its own.
+  check    Check the formatting, lints, documentation, public interface, every set of features
+           and the dependencies.
+  interface
+           Write the public items of each library to its `interface.txt`. With --check it
+           only compares.
+  release  With --dry-run, take every step of RELEASING.md up to the one that publishes: the
+           checks of a release, and each library built and tested from its archive.
   bench    Measure everything against its floors and write the tables of BENCHMARKS.md.
            With --quick it only tries, and prints the tables.
   load     Measure throughput, CPU time and memory of clients of real brokers, with us and without,
@@ -40,9 +53,10 @@ Commands:
   help     Print this text, as `--help` and `-h` do.
 
 What is missing is provided, and each step is announced before it is taken: compilers for librdkafka
-and Valgrind are installed; Docker Engine is started, or installed first (Debian and Ubuntu, as root); each
-broker's image is pulled, or built from Debian's and Maven's packages if it cannot be pulled. Run again,
-nothing is done twice.
+and Valgrind are installed; cargo-deny and, for a release, cargo-semver-checks are built;
+Docker Engine is started, or installed first (Debian and Ubuntu, as root); each broker's image is
+pulled, or built from Debian's and Maven's packages if it cannot be pulled. Run again, nothing is done
+twice.
 
 Environment:
   AMQP_URL               a RabbitMQ that already runs, such as amqp://guest:guest@127.0.0.1:5672/%2f
@@ -69,26 +83,33 @@ fn main() -> ExitCode {
         print!("{HELP}");
         return ExitCode::SUCCESS;
     }
-    let (takes_rest, takes_quick) = match command {
-        "demo" | "test" => (true, false),
-        "load" => (true, true),
-        "bench" => (false, true),
-        "check" => (false, false),
+    let (takes_rest, option) = match command {
+        "demo" | "test" => (true, None),
+        "load" => (true, Some("--quick")),
+        "bench" => (false, Some("--quick")),
+        "release" => (false, Some("--dry-run")),
+        "interface" => (false, Some("--check")),
+        "check" => (false, None),
         "" => return usage("no command"),
         other => return usage(&format!("there is no command `{other}`")),
     };
-    let unknown = options.iter().find(|word| !takes_quick || *word != "--quick");
+    let unknown = options.iter().find(|word| Some(word.as_str()) != option);
     if let Some(word) = unknown.or(rest.first().filter(|_| !takes_rest)) {
         let place = if takes_rest { "; arguments to pass on come after `--`" } else { "" };
         return usage(&format!("unexpected argument `{word}`{place}"));
     }
 
-    let is_quick = !options.is_empty();
+    let has_option = !options.is_empty();
+    if command == "release" && !has_option {
+        return usage("only `release --dry-run` is a command; RELEASING.md says how to publish");
+    }
     let result = progress::catch_signals().and_then(|()| match command {
         "demo" => demo::demo(rest),
         "test" => test::test(rest),
-        "bench" => bench::bench(is_quick),
-        "load" => load::load(is_quick, rest),
+        "bench" => bench::bench(has_option),
+        "load" => load::load(has_option, rest),
+        "interface" => interface::interface(has_option),
+        "release" => release::rehearse(),
         _ => check::check(),
     });
     let code = result.unwrap_or_else(|error| {
