@@ -1,9 +1,9 @@
-//! `cargo xtask check`: everything that needs no broker and runs no test.
+//! `cargo xtask check`: everything that needs no broker.
 
 use crate::libraries::Library;
 use crate::machine::{self, cargo};
 use crate::progress::step;
-use crate::{dependencies, documentation, interface, run};
+use crate::{dependencies, documentation, interface, ranges, run};
 
 /// Runs every check, and returns 0 if all passed.
 pub(crate) fn check() -> anyhow::Result<u8> {
@@ -39,6 +39,8 @@ pub(crate) fn check() -> anyhow::Result<u8> {
     }
 
     dependencies::check(&mut all)?;
+
+    ranges::check(&mut all)?;
 
     step("Result");
     Ok(all.result("every check passed"))

@@ -31,16 +31,22 @@ pub(crate) fn state() -> PathBuf {
 /// Returns the cargo that runs this program, with these arguments.
 pub(crate) fn cargo(words: &[&str]) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root()).args(words);
+    cargo.args(words);
+    without_package(cargo)
+}
+
+/// Returns a command in the workspace's root that knows nothing of this program's package.
+pub(crate) fn without_package(mut command: Command) -> Command {
+    command.current_dir(root());
     // `cargo run` describes this program's package in variables. Some build scripts look at these, and would run again
     // whenever a person calls cargo without us.
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
-            cargo.env_remove(name);
+            command.env_remove(name);
         }
     }
-    cargo
+    command
 }
 
 /// Returns a variable's value unless it is unset or blank.

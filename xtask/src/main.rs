@@ -18,6 +18,7 @@ mod libraries;
 mod load;
 mod machine;
 mod progress;
+mod ranges;
 mod release;
 mod run;
 mod rustdoc;
@@ -35,10 +36,12 @@ Commands:
   demo     Run the example `handoff`: one trace through HTTP, RabbitMQ and Kafka.
            Arguments after `--` go to the example.
   test     Run every test, with and without optional features, against real brokers,
-           and check that no container is left and that nothing takes more instructions
-           than its limit. Arguments after `--` go to `cargo test`.
-  check    Check the formatting, lints, documentation, public interface, every set of features
-           and the dependencies.
+           and those on brokers also with the lowest versions of the ranges; check that no container
+           is left and that nothing takes more instructions than its limit. Arguments after `--` go to `cargo test`.
+  check    Check the formatting, lints, documentation, public interface, every set of features and
+           the dependencies; test both ends of the version ranges without brokers, and compile with
+           the declared Rust versions.
+  lower    Resolve the lowest versions of the ranges again, into tests/lower/Cargo.lock.
   interface
            Write the public items of each library to its `interface.txt`. With --check it
            only compares.
@@ -89,7 +92,7 @@ fn main() -> ExitCode {
         "bench" => (false, Some("--quick")),
         "release" => (false, Some("--dry-run")),
         "interface" => (false, Some("--check")),
-        "check" => (false, None),
+        "check" | "lower" => (false, None),
         "" => return usage("no command"),
         other => return usage(&format!("there is no command `{other}`")),
     };
@@ -110,6 +113,7 @@ fn main() -> ExitCode {
         "load" => load::load(has_option, rest),
         "interface" => interface::interface(has_option),
         "release" => release::rehearse(),
+        "lower" => ranges::resolve(),
         _ => check::check(),
     });
     let code = result.unwrap_or_else(|error| {

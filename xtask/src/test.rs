@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::images::{self, Environment};
 use crate::machine::{self, LIBRARIES, variable};
 use crate::progress::{say, step};
-use crate::run;
+use crate::{ranges, run};
 
 /// Runs the tests; the exit code is 0 if all passed and no container was left.
 pub(crate) fn test(arguments: &[String]) -> anyhow::Result<u8> {
@@ -40,6 +40,9 @@ fn all(arguments: &[String], environment: &Environment) -> anyhow::Result<run::A
         step(&format!("Tests of {library} without its features"));
         all.show(&mut cargo_test(&["-p", library, "--no-default-features"]))?;
     }
+    step("Tests on real brokers with the lowest versions that the manifests allow");
+    let lower = ranges::lower_words()?;
+    all.show(&mut cargo_test(&lower.iter().map(String::as_str).collect::<Vec<_>>()))?;
     step("Instructions under Valgrind, against the limits in tests/measure/limits.txt");
     // A limit that nobody measured is not kept, so the benchmarks fail without Valgrind.
     if let Err(error) = machine::provide("valgrind", &["valgrind"]) {

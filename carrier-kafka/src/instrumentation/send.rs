@@ -1,5 +1,7 @@
 //! A record that is sent with a span.
 
+use std::ffi::CString;
+
 use carrier_core::instrumentation::{Details, Sending};
 use opentelemetry::Context;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -100,6 +102,11 @@ impl<'a, D: Send + Sync> Outgoing<'a, D> {
         send: impl Fn(Enveloped<'a, D>) -> Result<(), (KafkaError, Enveloped<'a, D>)>,
     ) -> Result<Undo, (KafkaError, Self)> {
         let Self { record, undo } = self;
+        // rdkafka 0.38 panics on such a topic.
+        let nul = record.topic.contains('\0').then(|| CString::new(record.topic).err()).flatten();
+        if let Some(nul) = nul {
+            return Err((nul.into(), Self { record, undo }));
+        }
         let Err((error, mut record)) = send(record) else { return Ok(undo) };
         let too_large = KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge);
         if error != too_large || !undo.leave_out(&mut record.headers) {

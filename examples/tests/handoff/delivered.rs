@@ -42,12 +42,14 @@ impl Delivered {
         let out = &self.ended.stdout;
         let kafka = out.split_once("Kafka     127.0.0.1:").unwrap().1;
         let kafka = kafka.split_once(' ').unwrap().0;
-        let manifest = include_str!("../../../Cargo.toml");
-        let mut lines = manifest.lines();
-        let version = lines.find_map(|line| line.strip_prefix("version = ")).unwrap().trim_matches('"');
+        let version = |manifest: &'static str| {
+            let mut lines = manifest.lines();
+            lines.find_map(|line| line.strip_prefix("version = ")).unwrap().trim_matches('"')
+        };
         let uri: AMQPUri = self.amqp_url.parse().unwrap();
         expected
-            .replace("{version}", version)
+            .replace("{amqp version}", version(include_str!("../../../carrier-amqp/Cargo.toml")))
+            .replace("{kafka version}", version(include_str!("../../../carrier-kafka/Cargo.toml")))
             .replace("{kafka}", kafka)
             .replace("{rabbitmq host}", &uri.authority.host)
             .replace("{rabbitmq}", &uri.authority.port.to_string())
