@@ -12,6 +12,7 @@ mod demo;
 mod dependencies;
 mod documentation;
 mod engine;
+mod faults;
 mod images;
 mod interface;
 mod libraries;
@@ -53,6 +54,9 @@ Commands:
            on a quiet machine, and write the tables of BENCHMARKS.md. It takes about a quarter
            of an hour; with --quick it only tries, for a minute. Arguments after `--` choose
            parts, whose tables are only printed: kafka-level1, kafka, rabbitmq, soak.
+  faults   Kill, freeze and restart the nodes of two clusters while messages pass, check that none is lost or in a
+           wrong trace and that each span ends once, and write tests/faults/RESULTS.md. It takes at most
+           20 minutes. Arguments after `--` choose parts, whose tables are only printed: rabbitmq, kafka.
   help     Print this text, as `--help` and `-h` do.
 
 What is missing is provided, and each step is announced before it is taken: compilers for librdkafka
@@ -87,7 +91,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let (takes_rest, option) = match command {
-        "demo" | "test" => (true, None),
+        "demo" | "test" | "faults" => (true, None),
         "load" => (true, Some("--quick")),
         "bench" => (false, Some("--quick")),
         "release" => (false, Some("--dry-run")),
@@ -114,6 +118,7 @@ fn main() -> ExitCode {
         "interface" => interface::interface(has_option),
         "release" => release::rehearse(),
         "lower" => ranges::resolve(),
+        "faults" => faults::faults(rest),
         _ => check::check(),
     });
     let code = result.unwrap_or_else(|error| {
