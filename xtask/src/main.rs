@@ -13,6 +13,7 @@ mod dependencies;
 mod documentation;
 mod engine;
 mod faults;
+mod fuzz;
 mod images;
 mod interface;
 mod libraries;
@@ -50,6 +51,8 @@ Commands:
            checks of a release, and each library built and tested from its archive.
   bench    Measure everything against its floors and write the tables of BENCHMARKS.md.
            With --quick it only tries, and prints the tables.
+  fuzz     Run the coverage-guided tests of tests/fuzz, for one minute or with --minutes N.
+           An input that fails is kept, and the exit code is 1.
   load     Measure throughput, CPU time and memory of clients of real brokers, with us and without,
            on a quiet machine, and write the tables of BENCHMARKS.md. It takes about a quarter
            of an hour; with --quick it only tries, for a minute. Arguments after `--` choose
@@ -90,13 +93,16 @@ fn main() -> ExitCode {
         print!("{HELP}");
         return ExitCode::SUCCESS;
     }
+    if let ("fuzz", Some(minutes)) = (command, minutes(options, rest)) {
+        return finish(|| fuzz::fuzz(minutes));
+    }
     let (takes_rest, option) = match command {
         "demo" | "test" | "faults" => (true, None),
         "load" => (true, Some("--quick")),
         "bench" => (false, Some("--quick")),
         "release" => (false, Some("--dry-run")),
         "interface" => (false, Some("--check")),
-        "check" | "lower" => (false, None),
+        "check" | "lower" | "fuzz" => (false, None),
         "" => return usage("no command"),
         other => return usage(&format!("there is no command `{other}`")),
     };
@@ -110,7 +116,7 @@ fn main() -> ExitCode {
     if command == "release" && !has_option {
         return usage("only `release --dry-run` is a command; RELEASING.md says how to publish");
     }
-    let result = progress::catch_signals().and_then(|()| match command {
+    finish(|| match command {
         "demo" => demo::demo(rest),
         "test" => test::test(rest),
         "bench" => bench::bench(has_option),
@@ -120,7 +126,20 @@ fn main() -> ExitCode {
         "lower" => ranges::resolve(),
         "faults" => faults::faults(rest),
         _ => check::check(),
-    });
+    })
+}
+
+/// The arguments of `fuzz`; `None` if they are others.
+fn minutes(options: &[String], rest: &[String]) -> Option<u64> {
+    match options {
+        [] if rest.is_empty() => Some(1),
+        [option, minutes] if option == "--minutes" && rest.is_empty() => minutes.parse().ok(),
+        _ => None,
+    }
+}
+
+fn finish(run: impl FnOnce() -> anyhow::Result<u8>) -> ExitCode {
+    let result = progress::catch_signals().and_then(|()| run());
     let code = result.unwrap_or_else(|error| {
         eprintln!("\nerror: {error:#}");
         1

@@ -23,8 +23,10 @@ impl Instrumentation {
     /// use carrier_amqp::lapin::{BasicProperties, Channel, Consumer};
     /// use futures::StreamExt;
     ///
+    /// type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+    ///
     /// /// `replies` consumes `amq.rabbitmq.reply-to` on the same channel.
-    /// async fn price(amqp: &Instrumentation, channel: &Channel, replies: &mut Consumer) -> anyhow::Result<Vec<u8>> {
+    /// async fn price(amqp: &Instrumentation, channel: &Channel, replies: &mut Consumer) -> Result<Vec<u8>> {
     ///     let mut properties = BasicProperties::default()
     ///         .with_reply_to("amq.rabbitmq.reply-to".into())
     ///         .with_correlation_id("17".into());
@@ -32,8 +34,7 @@ impl Instrumentation {
     ///     call.run(async {
     ///         channel.basic_publish("".into(), "prices".into(), Default::default(), b"chair", properties).await?;
     ///         let reply = tokio::time::timeout(Duration::from_secs(5), replies.next()).await?;
-    ///         let reply = reply.ok_or_else(|| anyhow::anyhow!("the consumer was cancelled"))??;
-    ///         Ok(reply.data)
+    ///         Ok(reply.ok_or("the consumer was cancelled")??.data)
     ///     })
     ///     .await
     /// }

@@ -34,9 +34,8 @@ pub fn pairs(provider: &SdkTracerProvider) {
 }
 
 fn layer(provider: &SdkTracerProvider) -> DefaultGuard {
-    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("layer"));
-    let layer =
-        layer.with_location(false).with_threads(false).with_target(false).with_tracked_inactivity(false);
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("layer")).with_location(false);
+    let layer = layer.with_threads(false).with_target(false).with_tracked_inactivity(false);
     tracing::subscriber::set_default(tracing_subscriber::registry().with(layer))
 }
 
@@ -46,17 +45,14 @@ fn instrumentation() -> Instrumentation {
 }
 
 /// A span with the fields that the instrumentation's has.
+#[rustfmt::skip]
 macro_rules! by_hand {
     ($operation:literal, $kind:literal, $topic:expr) => {
         tracing::info_span!(
             $operation,
-            otel.name = concat!($operation, " ").to_owned() + &$topic.0,
-            otel.kind = $kind,
-            messaging.system = "queue",
-            server.address = &*$topic.1,
-            server.port = 5672,
-            messaging.operation.name = $operation,
-            "messaging.operation.type" = $operation,
+            otel.name = concat!($operation, " ").to_owned() + &$topic.0, otel.kind = $kind,
+            messaging.system = "queue", server.address = &*$topic.1, server.port = 5672,
+            messaging.operation.name = $operation, "messaging.operation.type" = $operation,
             messaging.destination.name = &*$topic.0,
         )
     };

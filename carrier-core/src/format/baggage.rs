@@ -183,6 +183,8 @@ fn push_member(text: &mut String, key: &str, value: &str, properties: &str) {
 
 fn push_properties(text: &mut String, properties: &str) {
     properties.split(';').for_each(|property| push_property(text, property));
+    // The property after this white space may have been left out, and a header does not end in white space.
+    text.truncate(text.trim_end_matches(super::list::OWS).len());
 }
 
 /// Appends `OWS key OWS [ = OWS value ] OWS`, with every other character encoded. A property without a key is left out.
@@ -338,6 +340,13 @@ mod tests {
         assert_eq!(values(&(exactly + "v")).len(), 0);
         let member = format!("k={}", "v".repeat(4_094));
         assert_eq!(values(&format!("a{member},b{member}")).len(), 1);
+    }
+
+    #[test]
+    fn a_property_that_is_left_out_leaves_no_white_space() {
+        let mut baggage = Baggage::new();
+        baggage.insert_with_metadata("a", "1", "secret ; ");
+        assert_eq!(format(&baggage, None).0, "a=1;secret");
     }
 
     #[test]

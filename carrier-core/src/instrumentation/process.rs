@@ -341,8 +341,11 @@ impl State {
 impl Drop for Process {
     fn drop(&mut self) {
         let needs_settlement = self.needs_settlement;
-        let ended = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).take(needs_settlement);
-        self.end(ended);
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if state.span.is_some() {
+            let ended = state.take(needs_settlement);
+            self.end(ended);
+        }
         #[cfg(feature = "tracing")]
         if !*self.is_used.get_mut() && !self.context.is_telemetry_suppressed() {
             event::unused_context();

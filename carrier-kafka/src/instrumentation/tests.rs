@@ -12,6 +12,7 @@ mod relation;
 mod reports;
 #[path = "tests/roles.rs"]
 mod roles;
+#[path = "tests/statistics.rs"]
 mod statistics;
 
 use std::sync::{Arc, Mutex};

@@ -42,7 +42,7 @@ async fn answer(service: &Service, requests: &StreamConsumer) {
     let reply_topic = String::from_utf8(reply_topic.unwrap().value.unwrap().to_vec()).unwrap();
     let reply = FutureRecord::to(&reply_topic).key("17").payload("a reply").headers(headers(None));
     let producer = service.producer().await;
-    request.run(async { drop(producer.send(reply, LIMIT).await.unwrap()) }).await;
+    request.run(async { assert!(producer.send(reply, LIMIT).await.is_ok()) }).await;
 }
 
 /// Calls with rdkafka's own producer, while a responder answers. Returns the topics and the reply.
@@ -98,7 +98,7 @@ async fn a_request_that_an_instrumented_producer_sends_has_a_send_span_below_the
     let mut request = FutureRecord::to(&topic).key("17").payload("payload");
     let call = service.kafka.call(&mut request, "replies", "17");
     let producer = service.producer().await;
-    call.run(async { drop(producer.send(request, LIMIT).await.unwrap()) }).await;
+    call.run(async { assert!(producer.send(request, LIMIT).await.is_ok()) }).await;
     let consumer = consumer(&topic).await;
     service.kafka.process(receive(&consumer).await).run(async {}).await;
     let span = |name: &str| service.recorder.span(&format!("{name} {topic}"));
