@@ -24,6 +24,10 @@ pub(crate) fn check() -> anyhow::Result<u8> {
         "warnings",
     ]))?;
 
+    step("Lints of the example as `cargo xtask demo` builds it");
+    let demo = ["clippy", "-p", "carrier-examples", "--bin", "handoff", "--no-default-features"];
+    all.show(cargo(&demo).args(["--", "-D", "warnings"]))?;
+
     let libraries = Library::all()?;
     documentation::check(&libraries, false, &mut all)?;
     interface::check(&mut all)?;

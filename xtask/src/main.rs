@@ -35,7 +35,8 @@ The project's own commands.
 Usage: cargo xtask <command> [-- arguments]
 
 Commands:
-  demo     Run the example `handoff`: one trace through HTTP, RabbitMQ and Kafka.
+  demo     Run the example `handoff`: one trace through HTTP, Kafka and RabbitMQ. If RabbitMQ's image
+           is not here yet, it is run without RabbitMQ first, and again when the image is prepared.
            Arguments after `--` go to the example.
   test     Run every test, with and without optional features, against real brokers,
            and those on brokers also with the lowest versions of the ranges; check that no container

@@ -69,6 +69,8 @@ impl Snapshot {
         let attributes = |destination: &Destination| {
             let mut attributes = core.metric_attributes(destination);
             attributes.push(name.clone());
+            // The SDK's line 0.32 exports wrong deltas of a list that is not sorted.
+            attributes.sort_by(|one, other| one.key.cmp(&other.key));
             attributes
         };
         let is_consumer = statistics.client_type == "consumer";

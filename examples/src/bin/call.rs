@@ -47,9 +47,11 @@ async fn run() -> anyhow::Result<()> {
     let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
     channel.queue_declare(queue.as_str().into(), exclusive, FieldTable::default()).await?;
     let requests = consume(channel.as_inner(), &queue, BasicConsumeOptions::default()).await?;
-    let answering = tokio::spawn(answer(amqp.clone(), channel, queue.clone(), requests));
+    // lapin closes a channel that is dropped, and then the connection cannot be closed: both live until the end.
+    let answering = tokio::spawn(answer(amqp.clone(), channel.clone(), queue.clone(), requests));
 
-    let sum = ask(&amqp, &caller.create_channel().await?, &queue, "6 7").await?;
+    let asking = caller.create_channel().await?;
+    let sum = ask(&amqp, &asking, &queue, "6 7").await?;
     answering.await??;
     println!("  6 + 7 = {sum}\n");
 

@@ -11,7 +11,8 @@ use carrier_examples::kafka::{Kafka, LIMIT};
 use carrier_examples::say;
 use carrier_kafka::Instrumentation;
 use carrier_kafka::instrumentation::{ClientStatistics, FutureProducer, attribute};
-use carrier_tests::telemetry::Meters;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
 use rdkafka::producer::FutureRecord;
 use tokio::time;
@@ -44,8 +45,9 @@ async fn run(lags: &mut Vec<u64>) -> anyhow::Result<()> {
     // librdkafka emits statistics only if this is set. A service sets some seconds.
     config.set("statistics.interval.ms", "100");
     // In place of an exporter: the metrics are shown here.
-    let meters = Meters::new();
-    let kafka = Instrumentation::builder().config(&config).meter_provider(meters.provider().clone()).build();
+    let shown = InMemoryMetricExporter::default();
+    let meters = SdkMeterProvider::builder().with_periodic_exporter(shown.clone()).build();
+    let kafka = Instrumentation::builder().config(&config).meter_provider(meters.clone()).build();
     let consumer: StreamConsumer<ClientStatistics> = config.create_with_context(kafka.statistics())?;
     consumer.subscribe(&[&broker.topic])?;
 
@@ -62,7 +64,7 @@ async fn run(lags: &mut Vec<u64>) -> anyhow::Result<()> {
         }
         Ok(())
     };
-    tokio::try_join!(burst, consume(&kafka, &consumer, &handled), show(&meters, &handled, lags))?;
+    tokio::try_join!(burst, consume(&kafka, &consumer, &handled), show(&meters, &shown, &handled, lags))?;
     broker.tidy().await;
     let highest = lags.iter().copied().max().unwrap_or_default();
     if highest < RISES_TO {
@@ -96,13 +98,19 @@ async fn consume(
 }
 
 /// Prints the metric until it is 0 after the last record.
-async fn show(meters: &Meters, handled: &AtomicU64, lags: &mut Vec<u64>) -> anyhow::Result<()> {
+async fn show(
+    meters: &SdkMeterProvider,
+    shown: &InMemoryMetricExporter,
+    handled: &AtomicU64,
+    lags: &mut Vec<u64>,
+) -> anyhow::Result<()> {
     let (began, mut clock) = (Instant::now(), time::interval(SHOWN_EVERY));
     loop {
         clock.tick().await;
         let is_over = handled.load(Ordering::Relaxed) == RECORDS;
-        for point in meters.of(attribute::CONSUMER_LAG) {
-            let (seconds, lag) = (began.elapsed().as_secs_f64(), point.count);
+        meters.force_flush()?;
+        if let Some(lag) = lag(&shown.get_finished_metrics()?) {
+            let seconds = began.elapsed().as_secs_f64();
             let bar = "█".repeat(usize::try_from(lag / 2)?);
             say!("  {seconds:4.1} s  {} {lag:3}  {bar}", attribute::CONSUMER_LAG);
             lags.push(lag);
@@ -111,4 +119,12 @@ async fn show(meters: &Meters, handled: &AtomicU64, lags: &mut Vec<u64>) -> anyh
             }
         }
     }
+}
+
+/// Returns the lag that was exported last.
+fn lag(exported: &[ResourceMetrics]) -> Option<u64> {
+    let mut metrics = exported.last()?.scope_metrics().flat_map(|scope| scope.metrics());
+    let lag = metrics.find(|metric| metric.name() == attribute::CONSUMER_LAG)?;
+    let AggregatedMetrics::U64(MetricData::Gauge(gauge)) = lag.data() else { return None };
+    gauge.data_points().next().map(|point| point.value())
 }

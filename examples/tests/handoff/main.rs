@@ -4,6 +4,7 @@
 mod collector;
 #[path = "../common/mod.rs"]
 mod common;
+mod container;
 mod dashboard;
 mod delivered;
 mod expected;

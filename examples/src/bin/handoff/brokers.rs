@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use carrier_examples::{connect, rabbitmq, variable, without_password};
+use carrier_examples::{connect, rabbitmq, unique_name, variable, without_password};
 use carrier_kafka::Instrumentation;
 use carrier_kafka::instrumentation::{ClientStatistics, FutureProducer};
-use carrier_tests::unique_name;
 use lapin::options::{BasicConsumeOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::uri::AMQPUri;
