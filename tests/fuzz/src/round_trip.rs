@@ -37,7 +37,8 @@ fn round_trip<M: Message>(cx: Context) {
     assert_eq!(carried(&again.extract(&propagation)), carried(&received));
 }
 
-fn members(cx: &Context) -> Vec<(String, String)> {
+/// The keys and values of the baggage.
+pub(crate) fn members(cx: &Context) -> Vec<(String, String)> {
     let members = cx.baggage().iter().map(|(key, (value, _))| (key.to_string(), value.to_string()));
     let mut members: Vec<_> = members.collect();
     members.sort();
