@@ -26,7 +26,7 @@ pub use self::format::MalformedReason;
 pub use self::propagation::http;
 pub use self::propagation::{
     Budget, DropReason, DroppedMembers, Existing, Extraction, Injection, InjectionOutcome, InstallError,
-    Propagation, PropagationBuilder, Trust, allow_keys, extract, inject, inspect,
+    Propagation, PropagationBuilder, Trust, allow_keys, env, extract, inject, inspect,
 };
-pub use self::propagator::{AsExtractor, AsInjector, FromExtractor, W3c, w3c};
+pub use self::propagator::{AsExtractor, AsInjector, Formats, FromExtractor, Renamed, W3c, w3c};
 pub use self::stored::StoredContext;

@@ -23,6 +23,8 @@ fn the_span_by_hand_is_the_span_of_an_instrumentation() {
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
     cases::instrumented::pairs(&provider);
+    #[cfg(feature = "tracing-spans")]
+    cases::traced::pairs(&provider);
     let spans = exporter.get_finished_spans().unwrap_or_default();
     let seen = spans.iter().map(|span| {
         let mut attributes: Vec<_> =
@@ -31,6 +33,6 @@ fn the_span_by_hand_is_the_span_of_an_instrumentation() {
         (&span.name, &span.span_kind, span.parent_span_id, attributes, &span.links.links)
     });
     let seen: Vec<_> = seen.collect();
-    assert_eq!(seen.len(), 4);
+    assert_eq!(seen.len(), if cfg!(feature = "tracing-spans") { 8 } else { 4 });
     assert!(seen.chunks(2).all(|pair| pair[0] == pair[1]), "{seen:#?}");
 }

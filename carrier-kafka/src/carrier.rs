@@ -116,7 +116,7 @@ read! {
 }
 
 #[inline]
-fn all(headers: Option<&BorrowedHeaders>) -> impl Iterator<Item = (Name<'_>, Value<'_>)> {
+pub(crate) fn all(headers: Option<&BorrowedHeaders>) -> impl Iterator<Item = (Name<'_>, Value<'_>)> {
     let mut index = 0;
     iter::from_fn(move || {
         let header = native::get_at(headers?, index)?;

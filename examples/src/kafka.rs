@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use carrier_tests::unique_name;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
-use crate::variable;
+use crate::{unique_name, variable};
 
 /// How long a broker may take to answer before it counts as absent.
 pub const LIMIT: Duration = Duration::from_secs(5);

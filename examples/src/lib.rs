@@ -2,16 +2,19 @@
 
 #![allow(clippy::print_stderr, reason = "a program says in the terminal why it ends")]
 
+mod container;
 pub mod kafka;
+mod otlp;
 pub mod rabbitmq;
 pub mod recording;
 pub mod screen;
 
 use std::env;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{MetricExporter, Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, TracerProviderBuilder};
 use tracing_subscriber::Layer as _;
@@ -19,15 +22,9 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+pub use crate::otlp::{otlp_endpoint, otlp_exporter, otlp_metrics_endpoint, otlp_metrics_exporter};
 pub use crate::rabbitmq::connect;
 use crate::recording::Recording;
-
-/// The variables that OpenTelemetry gives the address of a collector in.
-const OTLP_VARIABLES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-
-/// The same for metrics.
-const OTLP_METRICS_VARIABLES: [&str; 2] =
-    ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
 /// Sends `tracing` spans to OpenTelemetry as those of `service`; keep the provider and shut it down at the end.
 ///
@@ -60,7 +57,12 @@ pub fn record_as(service: &'static str) -> anyhow::Result<(SdkTracerProvider, Re
     Ok((provider, recording))
 }
 
-fn provider(service: &'static str) -> anyhow::Result<TracerProviderBuilder> {
+/// The provider of [`trace_as`], which a program may change before it is built.
+///
+/// # Errors
+///
+/// As [`trace_as`].
+pub fn provider(service: &'static str) -> anyhow::Result<TracerProviderBuilder> {
     let resource = Resource::builder().with_service_name(service).build();
     let provider = SdkTracerProvider::builder().with_resource(resource);
     // Without a collector the spans end nowhere, and their ids travel all the same.
@@ -93,39 +95,17 @@ pub fn one_line(error: &anyhow::Error) -> String {
     })
 }
 
-/// Returns where spans are to be sent, if anywhere.
-pub fn otlp_endpoint() -> Option<String> {
-    OTLP_VARIABLES.into_iter().find_map(variable)
-}
-
-/// Creates an exporter for [`otlp_endpoint`]: OTLP over HTTP, as protobuf.
-///
-/// # Errors
-///
-/// Where the address cannot be used, with the address.
-pub fn otlp_exporter() -> anyhow::Result<SpanExporter> {
-    // It reads the variables itself and knows which one takes `/v1/traces` behind it.
-    let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?;
-    Ok(exporter)
-}
-
-/// Returns where metrics are to be sent, if anywhere.
-pub fn otlp_metrics_endpoint() -> Option<String> {
-    OTLP_METRICS_VARIABLES.into_iter().find_map(variable)
-}
-
-/// Creates an exporter for [`otlp_metrics_endpoint`], as [`otlp_exporter`] does for spans.
-///
-/// # Errors
-///
-/// Where the address cannot be used, with the address.
-pub fn otlp_metrics_exporter() -> anyhow::Result<MetricExporter> {
-    Ok(MetricExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?)
-}
-
 /// Returns an environment variable that is set to something.
 pub fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// Returns `prefix` with an ending that no other run has used, for a queue, a topic or a file.
+pub fn unique_name(prefix: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{prefix}-{:x}-{:x}-{count}", process::id(), since.as_nanos())
 }
 
 /// Returns an address without user and password, for a terminal.

@@ -1,14 +1,12 @@
 //! RabbitMQ: the one that is asked for, or a container for the time being.
 
-use std::any::Any;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
-use tokio::task;
 
-use crate::{variable, without_password};
+use crate::{container, one_line, variable, without_password};
 
 /// How long RabbitMQ may take to answer before it counts as absent.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -22,20 +20,7 @@ pub async fn url(otherwise: &str) -> anyhow::Result<String> {
     if let Some(url) = variable("AMQP_URL") {
         return Ok(url);
     }
-    // The harness is made for tests and panics where there is no container; a program says it in a line.
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let started = task::spawn(carrier_tests::rabbitmq()).await;
-    std::panic::set_hook(hook);
-    started.map(|rabbitmq| rabbitmq.url().to_owned()).map_err(|error| {
-        let why = error.try_into_panic().ok().and_then(first_line);
-        anyhow!("{}; {otherwise}", why.unwrap_or_else(|| "could not start RabbitMQ".to_owned()))
-    })
-}
-
-fn first_line(panic: Box<dyn Any + Send>) -> Option<String> {
-    let text = panic.downcast_ref::<String>()?;
-    text.lines().next().map(str::to_owned)
+    container::rabbitmq().await.map_err(|error| anyhow!("{}; {otherwise}", one_line(&error)))
 }
 
 /// Connects to RabbitMQ, within five seconds.

@@ -13,7 +13,7 @@ pub(crate) const OWNER_LABEL: &str = "org.carrier.owner";
 /// Every container of one `cargo xtask` run has this label with the value of `CARRIER_RUN_ID`.
 pub(crate) const RUN_LABEL: &str = "org.carrier.run";
 
-/// `cargo xtask` runs it as well.
+/// `cargo xtask` and the examples run it as well.
 const SCRIPT: &str = include_str!("reaper.sh");
 
 struct Reaper {

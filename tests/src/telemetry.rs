@@ -47,6 +47,18 @@ pub fn sampled_context() -> Context {
     Context::new().with_remote_span_context(parent).with_baggage([KeyValue::new("tenant", "blue")])
 }
 
+/// Compares the durations that a metric and a span report. Through `tracing`, the layer reads the clock for the start again.
+///
+/// # Panics
+///
+/// Where they differ by more.
+pub fn assert_same_duration(measured: f64, of_span: f64, is_through_tracing: bool) {
+    match is_through_tracing {
+        true => assert!((of_span..of_span + 1.0).contains(&measured), "{measured} {of_span}"),
+        false => assert_eq!(measured, of_span),
+    }
+}
+
 /// A tracer provider of one test's own that keeps every finished span.
 #[derive(Clone, Debug)]
 pub struct Recorder {
@@ -78,6 +90,11 @@ impl Recorder {
         Self { provider, exporter, open }
     }
 
+    /// Takes a provider with exporters of its own: its spans are not seen here.
+    pub fn of(provider: SdkTracerProvider) -> Self {
+        Self { provider, exporter: InMemorySpanExporter::default(), open: OpenSpans::default() }
+    }
+
     /// Returns how many spans were started and have not ended.
     pub fn open_spans(&self) -> usize {
         self.open.count()
@@ -93,11 +110,12 @@ impl Recorder {
         self.provider.tracer("carrier-tests")
     }
 
-    /// Returns a `tracing` subscriber whose spans are recorded here.
+    /// Returns a `tracing` subscriber whose spans are recorded here, without the attributes that its layer adds by default.
     ///
     /// For `tracing::subscriber::set_default` or `with_default`.
     pub fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + 'static {
         let layer = tracing_opentelemetry::layer().with_tracer(self.tracer());
+        let layer = layer.with_location(false).with_threads(false).with_target(false);
         tracing_subscriber::registry().with(layer)
     }
 

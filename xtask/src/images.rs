@@ -72,6 +72,15 @@ pub(crate) fn with_brokers<T>(work: impl FnOnce(&Environment) -> anyhow::Result<
     })
 }
 
+/// Returns whether an engine answers and has an image of this broker, so that [`ensure`] has nothing to prepare.
+pub(crate) fn is_prepared(image: &Image) -> bool {
+    let names = match variable(image.variable) {
+        Some(named) => vec![named],
+        None => [image.public.to_owned()].into_iter().chain(tag(image).ok()).collect(),
+    };
+    engine::version().is_ok() && names.iter().any(|name| is_here(name))
+}
+
 /// Sees to it that the engine has an image of this broker, and returns its name.
 pub(crate) fn ensure(image: &Image) -> anyhow::Result<String> {
     step(&format!("{} image", image.name));

@@ -18,25 +18,35 @@ pub(crate) fn root() -> PathBuf {
     xtask.parent().unwrap_or(xtask).to_owned()
 }
 
+/// Returns cargo's folder for what it builds.
+pub(crate) fn target() -> PathBuf {
+    root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
 /// Returns the folder for logs and intermediates.
 pub(crate) fn state() -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    target.unwrap_or_else(|| root().join("target")).join("xtask")
+    target().join("xtask")
 }
 
 /// Returns the cargo that runs this program, with these arguments.
 pub(crate) fn cargo(words: &[&str]) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root()).args(words);
+    cargo.args(words);
+    without_package(cargo)
+}
+
+/// Returns a command in the workspace's root that knows nothing of this program's package.
+pub(crate) fn without_package(mut command: Command) -> Command {
+    command.current_dir(root());
     // `cargo run` describes this program's package in variables. Some build scripts look at these, and would run again
     // whenever a person calls cargo without us.
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
-            cargo.env_remove(name);
+            command.env_remove(name);
         }
     }
-    cargo
+    command
 }
 
 /// Returns a variable's value unless it is unset or blank.
@@ -81,6 +91,17 @@ pub(crate) fn provide(name: &str, packages: &[&str]) -> anyhow::Result<()> {
     install(packages)?;
     ensure!(program(name).is_some(), "`{name}` is not there after installing {}", packages.join(" "));
     Ok(())
+}
+
+/// Provides a subcommand of cargo. It is built without optimization, which takes less time than the optimized build saves.
+pub(crate) fn provide_subcommand(name: &str, version: &str) -> anyhow::Result<()> {
+    if run::ask(&mut cargo(&[name, "--version"]), SILENCE).is_ok() {
+        return Ok(());
+    }
+    say(&format!("`cargo {name}` is missing"));
+    let mut install = cargo(&["install", "--locked", "--debug", &format!("cargo-{name}@{version}")]);
+    install.env_remove("CARGO_TARGET_DIR").env("CARGO_PROFILE_DEV_DEBUG", "false");
+    run::logged(&format!("installing cargo-{name}"), &mut install, &state().join(format!("cargo-{name}.log")))
 }
 
 /// Provides what librdkafka is built with, which cargo cannot.

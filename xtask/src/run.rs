@@ -77,7 +77,7 @@ fn wait(child: &mut Child, is_group: bool, mut each: impl FnMut()) -> anyhow::Re
     }
 }
 
-/// Commands that all run, whatever becomes of the others: here are those that failed.
+/// Checks that all run, whatever becomes of the others: here are those that failed.
 #[derive(Default)]
 pub(crate) struct All(Vec<String>);
 
@@ -91,9 +91,15 @@ impl All {
         Ok(())
     }
 
+    /// Adds a failure that no command reports.
+    pub(crate) fn fail(&mut self, problem: &str) {
+        say(problem);
+        self.0.push(problem.to_owned());
+    }
+
     /// Says which ones failed, and returns the exit code.
     pub(crate) fn result(self, success: &str) -> u8 {
-        self.0.iter().for_each(|command| say(&format!("FAILED: {command}")));
+        self.0.iter().for_each(|what| say(&format!("FAILED: {what}")));
         if self.0.is_empty() {
             say(success);
         }

@@ -5,7 +5,11 @@ use std::time::Instant;
 use crate::images::{self, Environment};
 use crate::machine::{self, LIBRARIES, variable};
 use crate::progress::{say, step};
-use crate::run;
+use crate::{ranges, run};
+
+/// Runs tests under memcheck, in the package's folder. An error or a lost block fails.
+const MEMCHECK: &str = r#"target."cfg(all())".runner = ["valgrind", "--quiet", "--error-exitcode=9", "--leak-check=full",
+    "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite", "--suppressions=../tests/memcheck.supp"]"#;
 
 /// Runs the tests; the exit code is 0 if all passed and no container was left.
 pub(crate) fn test(arguments: &[String]) -> anyhow::Result<u8> {
@@ -40,11 +44,19 @@ fn all(arguments: &[String], environment: &Environment) -> anyhow::Result<run::A
         step(&format!("Tests of {library} without its features"));
         all.show(&mut cargo_test(&["-p", library, "--no-default-features"]))?;
     }
-    step("Instructions under Valgrind, against the limits in tests/measure/limits.txt");
-    // A limit that nobody measured is not kept, so the benchmarks fail without Valgrind.
+    step("Tests on real brokers with the lowest versions that the manifests allow");
+    let lower = ranges::lower_words()?;
+    all.show(&mut cargo_test(&lower.iter().map(String::as_str).collect::<Vec<_>>()))?;
+    step("The unit tests of carrier-kafka, which has the unsafe code, under Valgrind");
+    // What nobody checked does not pass: this step and the next one fail without Valgrind.
     if let Err(error) = machine::provide("valgrind", &["valgrind"]) {
         say(&format!("{error:#}"));
     }
+    let mut memory =
+        machine::cargo(&["test", "-p", "carrier-kafka", "--all-features", "--lib", "--config", MEMCHECK]);
+    // Twenty times slower, and random cases repeat the same accesses.
+    all.show(memory.env("PROPTEST_CASES", "16"))?;
+    step("Instructions under Valgrind, against the limits in tests/measure/limits.txt");
     for library in LIBRARIES {
         all.show(&mut machine::cargo(&[
             "bench",

@@ -211,6 +211,12 @@ cores! {
     cancellation(cancellation: Cancellation);
 }
 
+#[cfg(feature = "tracing-spans")]
+cores! {
+    /// Sets whether spans are created through `tracing`: see [`InstrumentationBuilder::tracing_spans`].
+    tracing_spans(tracing_spans: bool);
+}
+
 /// The budget of a `frame_max` that the client asks for. The broker may choose a smaller frame, so it only lowers the limit.
 fn uri_budget(frame_max: Option<u32>) -> Option<Budget> {
     let is_smaller = |max: &u32| usize::try_from(*max).is_ok_and(|max| max != 0 && max < COMMON_FRAME_MAX);

@@ -122,6 +122,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) amqp: &'a Instrumentation,
     pub(super) route: Route<'a>,
     pub(super) body: &'a [u8],
+    pub(super) reply_to: Option<&'a str>,
+    pub(super) conversation_id: Option<&'a str>,
 }
 
 impl OutgoingMessage for Outgoing<'_> {
@@ -133,6 +135,7 @@ impl OutgoingMessage for Outgoing<'_> {
         let mut parts = MessageParts::default();
         parts.routing_key = Some(self.route.routing_key);
         parts.body = Some(self.body);
+        (parts.reply_to, parts.conversation_id) = (self.reply_to, self.conversation_id);
         parts
     }
 }

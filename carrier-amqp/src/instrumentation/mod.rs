@@ -1,8 +1,10 @@
 #![doc = include_str!("../../INSTRUMENTATION.md")]
 
+mod again;
 pub mod attribute;
 mod batch;
 mod builder;
+mod call;
 mod confirm;
 mod destination;
 mod error_type;
@@ -16,11 +18,16 @@ mod send;
 mod settle;
 #[cfg(test)]
 mod tests;
+/// The same tests with spans through `tracing`.
+#[cfg(all(test, feature = "tracing-spans"))]
+#[path = "tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "each test runs in both modes")]
+mod tests_through_tracing;
 
 pub use carrier_core::instrumentation::{
-    AlreadyCounted, Ambient, Batch, Cancellation, Details, Ended, ErrorTypes, Failure, Filter,
-    FilteredOperation, Handled, Hook, MessageParts, MessageView, OperationType, Plain, ReceivedMessage,
-    Relation, RelationRule, Settlement,
+    ATTEMPTS_HEADER, AlreadyCounted, Ambient, Batch, Call, Cancellation, Details, Ended, ErrorTypes, Failure,
+    Filter, FilteredOperation, Handled, Hook, MessageParts, MessageView, OperationType, Plain,
+    ReceivedMessage, Relation, RelationRule, Settlement,
 };
 
 pub use self::builder::{AmqpInstrumentationBuilder, Instrumentation, InvalidUrl};

@@ -93,9 +93,14 @@ impl<M> Processing<M> {
         self.process.inner.run(handler).await
     }
 
+    /// Calls a handler that is not a future, with the process span as the current one: see [`Process::in_scope`](core::Process::in_scope).
+    pub fn in_scope<T>(&self, handler: impl FnOnce() -> T) -> T {
+        self.process.inner.in_scope(handler)
+    }
+
     /// The context of the handler: it contains the process span and the message's baggage.
     ///
-    /// For a handler that is not a future: `let _guard = message.context().clone().attach();`.
+    /// For a handler that is not a future, use [`in_scope`](Self::in_scope).
     pub fn context(&self) -> &Context {
         self.process.context()
     }
@@ -131,6 +136,11 @@ impl Process {
             self.inner.settle(Settlement::Settled);
         }
         output
+    }
+
+    /// Calls a handler that is not a future: see [`Process::in_scope`](core::Process::in_scope).
+    pub fn in_scope<T>(&self, handler: impl FnOnce() -> T) -> T {
+        self.inner.in_scope(handler)
     }
 
     /// The context of the handler: it contains the process span and the message's baggage.

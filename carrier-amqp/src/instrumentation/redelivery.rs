@@ -1,12 +1,12 @@
-//! The number of earlier attempts to process a message, from what the broker reports.
+//! The number of earlier attempts to process a message, from what the broker and a publisher report.
 
-use carrier_core::instrumentation::Details;
+use carrier_core::instrumentation::{ATTEMPTS_HEADER, Details, MAX_ATTEMPTS};
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
 
 use super::attribute;
 
-/// How often a message was delivered and dead-lettered before, read from the broker's headers.
+/// How often a message was delivered and dead-lettered before, read from the broker's headers and from our own.
 ///
 /// # Examples
 ///
@@ -22,6 +22,9 @@ use super::attribute;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Redelivery<'a> {
+    /// The header that [`publish_again`](super::Channel::publish_again) sets: the number of attempts before. The broker's
+    /// counts begin again there.
+    pub earlier_attempts: Option<u64>,
     /// The flag of the delivery: the message was delivered before.
     pub redelivered: bool,
     /// `x-delivery-count` of a quorum queue: the number of failed deliveries.
@@ -65,6 +68,7 @@ impl<'a> Redelivery<'a> {
             }
         }
         Self {
+            earlier_attempts: count(headers, ATTEMPTS_HEADER).filter(|count| *count <= MAX_ATTEMPTS),
             delivery_count: count(headers, "x-delivery-count"),
             acquired_count: count(headers, "x-acquired-count"),
             first_death_queue: text(headers, "x-first-death-queue").or(found.first_death_queue),
@@ -92,9 +96,11 @@ impl<'a> Redelivery<'a> {
     /// The larger of the two numbers, not their sum. A quorum queue counts a rejection as a failed delivery, and a
     /// dead-lettered message keeps this count. After a delivery limit the number may be much too small: see
     /// [`delivery_limits`](Self::delivery_limits).
+    ///
+    /// The attempts before the message was [published again](super::Channel::publish_again) are added.
     pub fn attempts(&self) -> u64 {
-        let known = self.delivery_count.unwrap_or(0).max(self.rejections);
-        known.max(u64::from(self.redelivered))
+        let known = self.delivery_count.unwrap_or(0).max(self.rejections).max(u64::from(self.redelivered));
+        self.earlier_attempts.unwrap_or(0).saturating_add(known)
     }
 
     /// Which attempt this is, counting from 1. `None` if the broker only reports that there was an earlier one.

@@ -1,8 +1,10 @@
 //! A message that is published with a span.
 
+use carrier_core::instrumentation::Details;
 use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
+use opentelemetry::Context;
 
 use super::{Channel, PublisherConfirm, Route, error_type, message};
 use crate::PropertiesCarrier;
@@ -27,15 +29,31 @@ impl Channel {
         routing_key: ShortString,
         options: BasicPublishOptions,
         payload: &[u8],
+        properties: BasicProperties,
+    ) -> lapin::Result<PublisherConfirm> {
+        self.publish(exchange, routing_key, options, payload, properties, None).await
+    }
+
+    /// Publishes a message, or publishes one again whose processing failed in a context.
+    pub(super) async fn publish(
+        &self,
+        exchange: ShortString,
+        routing_key: ShortString,
+        options: BasicPublishOptions,
+        payload: &[u8],
         mut properties: BasicProperties,
+        failed: Option<&Context>,
     ) -> lapin::Result<PublisherConfirm> {
         let amqp = &self.instrumentation;
         let route = Route::to(exchange.as_str(), routing_key.as_str());
-        let outgoing = message::Outgoing { amqp, route, body: payload };
+        let outgoing =
+            message::Outgoing { amqp, route, body: payload, reply_to: None, conversation_id: None };
         let carrier = &mut PropertiesCarrier(&mut properties);
-        let sending = amqp.core.send(outgoing, carrier, |span| {
-            message::describe_routing_key(route.routing_key, span);
-        });
+        let details = |span: &mut Details<'_>| message::describe_routing_key(route.routing_key, span);
+        let sending = match failed {
+            None => amqp.core.send(outgoing, carrier, details),
+            Some(failed) => amqp.core.send_again(outgoing, carrier, failed, details),
+        };
         sending.details(|span| message::describe_ids(&properties, span));
         let is_confirmed = self.inner.status().confirm();
         let published = self.inner.basic_publish(exchange, routing_key, options, payload, properties).await;

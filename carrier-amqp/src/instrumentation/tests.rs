@@ -14,6 +14,33 @@ use crate::{ExtractFrom as _, PropertiesCarrier, inject_with};
 struct Recorded {
     amqp: Instrumentation,
     exporter: InMemorySpanExporter,
+    /// The thread's `tracing` subscriber, if spans are created through it.
+    #[cfg(feature = "tracing-spans")]
+    _subscriber: Option<tracing::subscriber::DefaultGuard>,
+}
+
+/// Whether spans are created through `tracing`: each test is compiled twice.
+#[cfg(feature = "tracing-spans")]
+fn is_through_tracing() -> bool {
+    module_path!().contains("through_tracing")
+}
+
+/// Makes a layer that exports through this provider the thread's subscriber.
+#[cfg(feature = "tracing-spans")]
+fn subscriber(provider: &SdkTracerProvider) -> Option<tracing::subscriber::DefaultGuard> {
+    use opentelemetry::trace::TracerProvider as _;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    is_through_tracing().then(|| {
+        let scope = opentelemetry::InstrumentationScope::builder(env!("CARGO_PKG_NAME"));
+        let scope = scope
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .with_schema_url("https://opentelemetry.io/schemas/1.44.0")
+            .build();
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer_with_scope(scope));
+        let layer = layer.with_threads(false).with_target(false);
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(layer))
+    })
 }
 
 fn propagation() -> Propagation {
@@ -23,8 +50,17 @@ fn propagation() -> Propagation {
 fn recorded(choose: impl FnOnce(AmqpInstrumentationBuilder) -> AmqpInstrumentationBuilder) -> Recorded {
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+    #[cfg(feature = "tracing-spans")]
+    let subscriber = subscriber(&provider);
     let builder = Instrumentation::builder().tracer_provider(provider).propagation(propagation());
-    Recorded { amqp: choose(builder).build(), exporter }
+    #[cfg(feature = "tracing-spans")]
+    let builder = builder.tracing_spans(is_through_tracing());
+    Recorded {
+        amqp: choose(builder).build(),
+        exporter,
+        #[cfg(feature = "tracing-spans")]
+        _subscriber: subscriber,
+    }
 }
 
 impl Recorded {

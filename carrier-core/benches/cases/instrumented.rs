@@ -8,9 +8,9 @@ use opentelemetry::trace::{SpanKind, TraceContextExt as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue, StringValue};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
-type Headers = Vec<(String, String)>;
+pub type Headers = Vec<(String, String)>;
 
-const PROCESS: Process<(Topic, Headers), Instrumentation> = Process {
+pub const PROCESS: Process<(Topic, Headers), Instrumentation> = Process {
     area: "core",
     message: |parent| (topic(), vec![("traceparent".to_owned(), parent.to_owned())]),
     extract: |own, (_, headers)| own.extract(headers),
@@ -47,7 +47,7 @@ fn instrumentation(provider: &SdkTracerProvider, skip_unsampled: bool) -> Instru
 }
 
 /// The names that are the same for every message, in the form that costs least: of the topic, and of the server.
-type Topic = (Arc<str>, Arc<str>);
+pub type Topic = (Arc<str>, Arc<str>);
 
 fn topic() -> Topic {
     ("orders".into(), "broker".into())
@@ -73,7 +73,7 @@ fn send_by_hand(tracer: &SdkTracer, topic: &Topic) -> Context {
     span(tracer, &Context::current(), SpanKind::Producer, name, attributes)
 }
 
-fn send_ours(ours: &Instrumentation, topic: &Topic, mut headers: Headers) -> Headers {
+pub fn send_ours(ours: &Instrumentation, topic: &Topic, mut headers: Headers) -> Headers {
     ours.send(|| destination(topic), &mut headers, |_| {}).ended(Ok(()));
     headers
 }

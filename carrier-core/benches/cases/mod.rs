@@ -3,6 +3,8 @@
 
 #[cfg(feature = "instrumentation")]
 pub mod instrumented;
+#[cfg(feature = "tracing-spans")]
+pub mod traced;
 
 use carrier_core::Propagation;
 use carrier_core::http::{extract, inject};
@@ -30,6 +32,8 @@ pub fn all(meter: &mut impl Meter) {
     #[cfg(feature = "instrumentation")]
     if !carrier_measure::is_installed() {
         instrumented::all(meter);
+        #[cfg(feature = "tracing-spans")]
+        traced::all(meter);
     }
 }
 

@@ -10,8 +10,8 @@ use crate::format::{MAX_FIELD_BYTES, MalformedReason};
 /// How many copies of one field are read.
 pub(crate) const MAX_COPIES: usize = 64;
 
-/// The longest value of a field that is not W3C's.
-pub(crate) const MAX_VALUE_BYTES: usize = 4_096;
+/// The longest value of a field that is not W3C's: baggage may have another name.
+pub(crate) const MAX_VALUE_BYTES: usize = 8_192;
 
 /// How many header names are shown to a propagator that lists them.
 pub(crate) const MAX_KEYS: usize = 1_024;

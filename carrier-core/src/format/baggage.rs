@@ -181,24 +181,26 @@ fn push_member(text: &mut String, key: &str, value: &str, properties: &str) {
     }
 }
 
+/// Appends the properties without those that have no key.
 fn push_properties(text: &mut String, properties: &str) {
-    properties.split(';').for_each(|property| push_property(text, property));
+    let has_key = |property: &&str| !matches!(trim_text(property).as_bytes(), [] | [b'=', ..]);
+    let mut kept = properties.split(';').filter(has_key);
+    // White space at both ends is not read back: a property beside it may have been left out.
+    let first = kept.next().map(|first| first.trim_start_matches(super::list::OWS));
+    first.into_iter().chain(kept).for_each(|property| push_property(text, property));
+    text.truncate(text.trim_end_matches(super::list::OWS).len());
 }
 
-/// Appends `OWS key OWS [ = OWS value ] OWS`, with every other character encoded. A property without a key is left out.
+/// Appends `; OWS key OWS [ = OWS value ] OWS`, with every other character encoded.
 fn push_property(text: &mut String, property: &str) {
-    let (key, value) = match cut(property, b'=') {
-        Some((key, value)) => (key, Some(value)),
-        None => (property, None),
-    };
-    if trim_text(key).is_empty() {
-        return;
-    }
     text.push(';');
-    push_part(text, key, PROPERTY_KEY);
-    if let Some(value) = value {
-        text.push('=');
-        push_part(text, value, PROPERTY_VALUE);
+    match cut(property, b'=') {
+        Some((key, value)) => {
+            push_part(text, key, PROPERTY_KEY);
+            text.push('=');
+            push_part(text, value, PROPERTY_VALUE);
+        }
+        None => push_part(text, property, PROPERTY_KEY),
     }
 }
 
@@ -341,6 +343,15 @@ mod tests {
     }
 
     #[test]
+    fn a_property_that_is_left_out_leaves_no_white_space() {
+        for properties in ["secret ; ", "; secret", "=x;\tsecret", "secret\t; =x; "] {
+            let mut baggage = Baggage::new();
+            baggage.insert_with_metadata("a", "1", properties);
+            assert_eq!(format(&baggage, None).0, "a=1;secret", "{properties}");
+        }
+    }
+
+    #[test]
     fn a_property_is_encoded_outside_its_grammar() {
         for (properties, sent) in [
             ("p=a b", "p=a%20b"),
@@ -402,6 +413,15 @@ mod tests {
                 let (key, value) = property.split_once('=').unwrap_or((property, ""));
                 prop_assert!(is_token(trim_text(key)) && trim_text(value).bytes().all(is_octet), "{text:?}");
             }
+        }
+
+        #[test]
+        fn what_is_written_stays_the_same(properties in "[a(é%=; \t]{0,12}") {
+            let mut baggage = Baggage::new();
+            baggage.insert_with_metadata("k", "v", properties);
+            let (text, _) = format(&baggage, None);
+            let read = Baggage::from_iter(parse(&text).members);
+            prop_assert_eq!(format(&read, None), (text, 0));
         }
 
         #[test]

@@ -44,5 +44,8 @@ pub const MESSAGE_HEADER: &str = "carrier.message.header";
 /// How many messages of a batch have no link because there were too many. An integer.
 pub const BATCH_UNLINKED: &str = "carrier.batch.unlinked_message_count";
 
+/// Where the reply to a request is expected. A string.
+pub const REPLY_DESTINATION: &str = "carrier.reply.destination";
+
 /// The message has none of our headers, because they did not fit. A boolean.
 pub const CONTEXT_LEFT_OUT: &str = "carrier.context.left_out";

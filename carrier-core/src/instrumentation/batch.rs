@@ -159,6 +159,11 @@ impl Batch {
         self.process.run(handler).await
     }
 
+    /// Calls a handler that is not a future: see [`Process::in_scope`].
+    pub fn in_scope<T>(&self, handler: impl FnOnce() -> T) -> T {
+        self.process.in_scope(handler)
+    }
+
     /// Reports a failure of the handler: see [`Process::fail`].
     pub fn fail(&self, failure: Failure) {
         self.process.fail(failure);

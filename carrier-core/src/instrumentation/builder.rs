@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::trace::{Tracer, TracerProvider};
-use opentelemetry::{InstrumentationScope, StringValue, global};
+use opentelemetry::{InstrumentationScope, KeyValue, StringValue, global};
 
 #[cfg(feature = "tracing")]
 use super::event::MissingProvider;
@@ -17,6 +17,8 @@ use super::operation::Client;
 use super::outcome::{Cancellation, ErrorTypes};
 use super::relation::{Ambient, Relation};
 use super::span::{AnyTracer, Telemetry};
+#[cfg(feature = "tracing-spans")]
+use super::through_tracing::ThroughTracing;
 use crate::{Budget, Propagation};
 
 /// The version of the conventions for names and attributes.
@@ -97,6 +99,8 @@ impl Instrumentation {
             captured: Vec::new(),
             body_size: false,
             metrics: true,
+            #[cfg(feature = "tracing-spans")]
+            tracing_spans: false,
         }
     }
 
@@ -146,6 +150,8 @@ pub struct InstrumentationBuilder {
     captured: Vec<Cow<'static, str>>,
     body_size: bool,
     metrics: bool,
+    #[cfg(feature = "tracing-spans")]
+    tracing_spans: bool,
 }
 
 impl fmt::Debug for InstrumentationBuilder {
@@ -236,6 +242,45 @@ impl InstrumentationBuilder {
     /// Sets what a handler that was dropped before it was over means. The default is [`Cancellation::Error`].
     pub fn cancellation(self, cancellation: Cancellation) -> Self {
         Self { cancellation, ..self }
+    }
+
+    /// Sets whether spans are created through `tracing`. The default is no.
+    ///
+    /// Each operation then is a `tracing` span called `send`, `receive`, `process` or `settle`: target `carrier`, level
+    /// INFO. Events and spans inside a handler belong to its `process` span, also in a task that is spawned with
+    /// `in_current_span()`. A line of a log shows these fields, if the message has them:
+    /// `messaging.destination.name`, `messaging.destination.partition.id`, `messaging.kafka.offset`,
+    /// `messaging.rabbitmq.message.delivery_tag`, `messaging.message.id`, `messaging.batch.message_count`, and
+    /// `error.type` after a failure.
+    ///
+    /// [`tracing-opentelemetry`](https://docs.rs/tracing-opentelemetry) exports the same spans as without this option. Name,
+    /// kind, parent, links and attributes are set before a sampler is called. Without its layer, or if a filter disables the
+    /// span, no span is exported. The sender's context, with its baggage, then is the handler's, and a message that is sent
+    /// gets the current context. Metrics do not change.
+    ///
+    /// What tracing-opentelemetry does differently:
+    ///
+    /// - Its layer's tracer starts the spans, so provider and scope are the layer's. A receive span starts in the past, which
+    ///   the layer cannot do: it starts through [`tracer_provider`](Self::tracer_provider).
+    /// - The layer reads the clock when a span starts, a few microseconds after the metrics. The end is the same.
+    /// - The layer adds `thread.id`, `thread.name` and `target`, unless `with_threads(false)` and `with_target(false)` are
+    ///   set. `busy_ns` and `idle_ns` are missing, because a span ends before it is closed.
+    /// - The other layers see the fields `otel.name` and `otel.kind`.
+    /// - An event inside a handler is an event of the process span. One of level ERROR sets the span's status to error.
+    /// - The layer must not be inside a `tracing_subscriber::reload` layer, where it cannot be found: the exported spans would
+    ///   have another parent and few attributes.
+    ///
+    /// The attributes of a message are also built if its span is not sampled, because a log shows some of them. Hooks are
+    /// called as for a recorded span.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let nats = carrier_core::instrumentation::Instrumentation::builder("nats").tracing_spans(true).build();
+    /// ```
+    #[cfg(feature = "tracing-spans")]
+    pub fn tracing_spans(self, tracing_spans: bool) -> Self {
+        Self { tracing_spans, ..self }
     }
 
     /// Adds a hook, which adds attributes to spans. Hooks are called in the order in which they were added.
@@ -333,6 +378,11 @@ impl InstrumentationBuilder {
         Self { client: self.client.with_client_id(Some(id.into())), ..self }
     }
 
+    /// Sets an attribute of all spans and metrics, with one value for this client: the name of the cluster, for instance.
+    pub fn client_attribute(self, attribute: KeyValue) -> Self {
+        Self { client: self.client.with_attribute(attribute), ..self }
+    }
+
     /// Builds the instrumentation.
     pub fn build(self) -> Instrumentation {
         #[cfg(feature = "tracing")]
@@ -340,6 +390,11 @@ impl InstrumentationBuilder {
         let tracer = match self.tracer {
             Some(tracer) => tracer(self.scope.clone()),
             None => Arc::new(global::tracer_provider().tracer_with_scope(self.scope.clone())),
+        };
+        #[cfg(feature = "tracing-spans")]
+        let (tracer, missing_provider) = match self.tracing_spans {
+            true => (Arc::new(ThroughTracing { tracer }) as Arc<dyn AnyTracer>, MissingProvider::new(false)),
+            false => (tracer, missing_provider),
         };
         let metrics = self.metrics.then(|| {
             let meter = match self.meter {

@@ -1,11 +1,12 @@
-//! Copies of an instrumentation for another client of the same program.
+//! The client of an instrumentation: copies for another client of the same program, and what its metrics have.
 
 use std::sync::Arc;
 
-use opentelemetry::StringValue;
+use opentelemetry::metrics::Meter;
+use opentelemetry::{KeyValue, StringValue};
 
 use super::builder::Instrumentation;
-use super::operation::Client;
+use super::operation::{Client, Destination, OperationType};
 use super::span::Telemetry;
 use crate::Budget;
 
@@ -36,5 +37,21 @@ impl Instrumentation {
         let client = Arc::new(change((*self.telemetry.client).clone()));
         let telemetry = Telemetry { client, ..(*self.telemetry).clone() };
         Self { telemetry: Arc::new(telemetry), ..self.clone() }
+    }
+}
+
+/// For an adapter's own metrics.
+impl Instrumentation {
+    /// Returns the meter of the instrumentation's scope. `None` if metrics are off.
+    pub fn meter(&self) -> Option<&Meter> {
+        self.telemetry.metrics.as_ref().map(|metrics| &metrics.meter)
+    }
+
+    /// Returns the attributes that all metrics have: those of the client, and of a destination.
+    pub fn metric_attributes(&self, destination: &Destination) -> Vec<KeyValue> {
+        let mut attributes = Vec::with_capacity(10);
+        self.telemetry.client.attributes(OperationType::Process, &mut attributes);
+        destination.metric_attributes(&mut attributes);
+        attributes
     }
 }

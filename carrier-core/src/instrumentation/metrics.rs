@@ -74,6 +74,7 @@ pub(super) struct Received {
 
 #[derive(Debug)]
 pub(super) struct Metrics {
+    pub(super) meter: Meter,
     operation_duration: Histogram<f64>,
     process_duration: Histogram<f64>,
     sent: Counter<u64>,
@@ -95,6 +96,7 @@ impl Metrics {
             meter.u64_counter(name).with_unit("{message}").with_description(description).build()
         };
         Self {
+            meter: meter.clone(),
             operation_duration: histogram(
                 attribute::MESSAGING_CLIENT_OPERATION_DURATION,
                 "Duration of messaging operation initiated by a producer or consumer client.",
@@ -216,7 +218,7 @@ impl Measurement {
             }
             _ => self.metrics.operation_duration.record(took.as_secs_f64(), &attributes),
         }
-        if self.operation.kind == OperationType::Send {
+        if self.operation.counts_sent {
             self.metrics.sent.add(1, without_type);
         }
         self.start.at + took

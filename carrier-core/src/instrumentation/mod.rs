@@ -3,7 +3,7 @@
 //! The instrumentations of the adapters are built on this module, and so can one for your own queue: see
 //! [`Instrumentation`]. It knows no broker and no client.
 //!
-//! - The value that owns a span ends it exactly once: [`Sending`], [`Process`], [`Batch`], [`Settling`].
+//! - The value that owns a span ends it exactly once: [`Sending`], [`Call`], [`Process`], [`Batch`], [`Settling`].
 //! - A sampler sees the name, the links, and the attributes that the conventions give it. All other attributes are built only
 //!   for a recorded span.
 //! - Metrics are recorded whatever a sampler decides, with few values per attribute.
@@ -14,6 +14,7 @@
 pub mod attribute;
 mod batch;
 mod builder;
+mod call;
 mod client;
 mod details;
 #[cfg(feature = "tracing")]
@@ -31,9 +32,14 @@ mod relation;
 mod send;
 mod settle;
 mod span;
+#[cfg(feature = "tracing-spans")]
+mod through_tracing;
+#[cfg(feature = "tracing-spans")]
+mod traced;
 
 pub use self::batch::Batch;
 pub use self::builder::{Instrumentation, InstrumentationBuilder};
+pub use self::call::Call;
 pub use self::details::Details;
 pub use self::handled::{Handled, Plain};
 pub use self::hook::{Ended, Filter, FilteredOperation, Hook, MessageView};
@@ -45,5 +51,5 @@ pub use self::operation::{Destination, OperationType};
 pub use self::outcome::{Cancellation, ErrorTypes, Failure, Settlement};
 pub use self::process::Process;
 pub use self::relation::{Ambient, Relation, RelationRule};
-pub use self::send::Sending;
+pub use self::send::{ATTEMPTS_HEADER, MAX_ATTEMPTS, Sending};
 pub use self::settle::Settling;

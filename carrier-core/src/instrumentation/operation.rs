@@ -14,6 +14,8 @@ pub(super) struct Operation {
     pub(super) name: StringValue,
     pub(super) kind: OperationType,
     pub(super) span_kind: SpanKind,
+    /// Whether its end counts a message as sent.
+    pub(super) counts_sent: bool,
 }
 
 /// The type of an operation: `messaging.operation.type`.
@@ -33,7 +35,7 @@ pub enum OperationType {
 impl Operation {
     /// An operation whose name is that of its type.
     pub(super) fn new(kind: OperationType, span_kind: SpanKind) -> Self {
-        Self { name: kind.as_str().into(), kind, span_kind }
+        Self { name: kind.as_str().into(), kind, span_kind, counts_sent: kind == OperationType::Send }
     }
 }
 
@@ -56,6 +58,8 @@ pub(super) struct Client {
     pub(super) server: Option<Server>,
     pub(super) consumer_group: Option<StringValue>,
     pub(super) client_id: Option<StringValue>,
+    /// Attributes that only one system has.
+    more: Vec<KeyValue>,
 }
 
 /// The broker.
@@ -69,7 +73,7 @@ pub(super) struct Server {
 
 impl Client {
     pub(super) fn new(system: StringValue) -> Self {
-        Self { system, server: None, consumer_group: None, client_id: None }
+        Self { system, server: None, consumer_group: None, client_id: None, more: Vec::new() }
     }
 
     pub(super) fn with_server(self, server: Option<(StringValue, Option<u16>)>) -> Self {
@@ -84,7 +88,13 @@ impl Client {
         Self { client_id: id.map(shared), ..self }
     }
 
-    /// Adds what spans and metrics have in common: system, server, and a consumer's group.
+    pub(super) fn with_attribute(mut self, attribute: KeyValue) -> Self {
+        self.more.retain(|old| old.key != attribute.key);
+        self.more.push(attribute);
+        self
+    }
+
+    /// Adds what spans and metrics have in common: system, server, the system's own, and a consumer's group.
     pub(super) fn attributes(&self, kind: OperationType, attributes: &mut Vec<KeyValue>) {
         attributes.push(KeyValue::new(attribute::MESSAGING_SYSTEM, self.system.clone()));
         if let Some(server) = &self.server {
@@ -93,6 +103,7 @@ impl Client {
                 attributes.push(KeyValue::new(attribute::SERVER_PORT, i64::from(port)));
             }
         }
+        attributes.extend_from_slice(&self.more);
         if kind != OperationType::Send {
             add(attributes, attribute::MESSAGING_CONSUMER_GROUP_NAME, self.consumer_group.clone());
         }

@@ -25,6 +25,8 @@ use super::outcome::{Cancellation, ErrorTypes, Failure, Settlement};
 use super::relation::{Choice, Current, Placement, Sender};
 use super::settle::{Settlements, Settling};
 use super::span::{OperationSpan, Start};
+#[cfg(feature = "tracing-spans")]
+use super::traced;
 use crate::TextMapReader;
 
 impl Instrumentation {
@@ -99,7 +101,11 @@ impl Instrumentation {
         }
         let context = match sent {
             // Without a tracer provider no span has the link: the sender's trace would be lost.
-            Some(sent) if !context.span().span_context().is_valid() => sent,
+            Some(sent) if !context.span().span_context().is_valid() => {
+                #[cfg(feature = "tracing-spans")]
+                let sent = traced::taken_over(sent, &context);
+                sent
+            }
             _ => context,
         };
         Process::new(self, context, span, settlements)
@@ -125,6 +131,8 @@ pub struct Process {
     /// Whether the handler got the context.
     #[cfg(feature = "tracing")]
     is_used: AtomicBool,
+    #[cfg(feature = "tracing-spans")]
+    is_traced: bool,
     is_observed: bool,
     needs_settlement: bool,
     state: Mutex<State>,
@@ -155,6 +163,8 @@ impl Process {
             errors: by.errors.clone(),
             #[cfg(feature = "tracing")]
             is_used: AtomicBool::new(false),
+            #[cfg(feature = "tracing-spans")]
+            is_traced: span.as_ref().is_some_and(OperationSpan::is_traced),
             is_observed: span.is_some(),
             needs_settlement: false,
             state: Mutex::new(State { span, ..State::default() }),
@@ -175,7 +185,7 @@ impl Process {
 
     /// The context of the handler: it contains the process span and the message's baggage.
     ///
-    /// For a handler that is not a future: `let _guard = process.context().clone().attach();`.
+    /// For a handler that is not a future, use [`in_scope`](Self::in_scope).
     pub fn context(&self) -> &Context {
         self.set_used();
         &self.context
@@ -203,7 +213,7 @@ impl Process {
         let mut handler = pin!(handler);
         let (failure, output) = poll_fn(|task| {
             run.is_polled = true;
-            let current = self.context.clone().attach();
+            let current = self.enter();
             // The error's `Display` is the user's code too, and runs in the handler's context.
             let polled = handler.as_mut().poll(task).map(|output| (output.failure(&self.errors), output));
             drop(current);
@@ -213,6 +223,25 @@ impl Process {
         .await;
         run.failure = failure;
         output
+    }
+
+    /// Calls a handler that is not a future, with the process span as the current one.
+    ///
+    /// It does not end the span: the drop does. Report a failure with [`fail`](Self::fail).
+    pub fn in_scope<T>(&self, handler: impl FnOnce() -> T) -> T {
+        self.set_used();
+        let _current = self.enter();
+        handler()
+    }
+
+    /// Makes the span current until the drop of what is returned: the context is detached before the `tracing` span exits.
+    fn enter(&self) -> impl Sized {
+        #[cfg(feature = "tracing-spans")]
+        let traced =
+            if self.is_traced { traced::of(&self.context).map(tracing::Span::entered) } else { None };
+        #[cfg(not(feature = "tracing-spans"))]
+        let traced = ();
+        (self.context.clone().attach(), traced)
     }
 
     /// Reports a failure of a handler that is not a future given to [`run`](Self::run). The first failure counts.
@@ -278,7 +307,14 @@ impl Process {
     }
 
     fn end(&self, ended: Option<Ended>) {
-        let Some(Ended { span, failure, settlement }) = ended else { return };
+        if let Some(ended) = ended {
+            self.end_span(ended);
+        }
+    }
+
+    /// Not inlined: a message without a span pays nothing for it.
+    #[inline(never)]
+    fn end_span(&self, Ended { span, failure, settlement }: Ended) {
         if let Some(settlement) = settlement {
             span.details(&self.context, |span| span.set(attribute::SETTLEMENT, settlement.as_str()));
         }
@@ -305,8 +341,11 @@ impl State {
 impl Drop for Process {
     fn drop(&mut self) {
         let needs_settlement = self.needs_settlement;
-        let ended = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).take(needs_settlement);
-        self.end(ended);
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if state.span.is_some() {
+            let ended = state.take(needs_settlement);
+            self.end(ended);
+        }
         #[cfg(feature = "tracing")]
         if !*self.is_used.get_mut() && !self.context.is_telemetry_suppressed() {
             event::unused_context();

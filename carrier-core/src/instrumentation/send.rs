@@ -17,6 +17,28 @@ use super::relation::{Relation, valid_span, with_span_of};
 use super::span::{OperationSpan, Start};
 use crate::{Injection, InjectionOutcome, TextMapCarrier, TextMapReader};
 
+/// The header of a message that was published again: the number of attempts to process it, including the failed one.
+pub const ATTEMPTS_HEADER: &str = "x-carrier-attempts";
+
+/// A larger number in [`ATTEMPTS_HEADER`] is not ours, and counts as absent.
+pub const MAX_ATTEMPTS: u64 = u32::MAX as u64;
+
+/// The name of the operation of a call.
+const REQUEST: &str = "request";
+
+/// How a message is sent.
+pub(super) enum Manner {
+    First,
+    /// The program waits for the reply.
+    Request,
+    /// Again, after an attempt that failed.
+    Again(Option<SpanContext>),
+}
+
+/// In the context of a call: the span that the request carries.
+#[derive(Debug)]
+pub(super) struct Requested(pub(super) SpanContext);
+
 impl Instrumentation {
     /// Starts the span of one message that is sent, and writes its context into the message.
     ///
@@ -36,7 +58,42 @@ impl Instrumentation {
         carrier: &mut C,
         details: impl FnOnce(&mut Details<'_>),
     ) -> Sending {
-        let current = Context::current();
+        self.send_in(Context::current(), Manner::First, &message, carrier, details)
+    }
+
+    /// Like [`send`](Self::send), for a received message that is published again because its processing failed.
+    ///
+    /// The message stays in its own trace: the parent is the context that it carries, also if the failed attempt is in another
+    /// trace because of [`Relation::Link`]. Without a context that [`Trust`](crate::Trust) accepts as a parent, it is the
+    /// failed attempt. The span links to the span in `failed`, the context of the failed attempt.
+    ///
+    /// `carrier` has the received headers. Write the number of attempts into [`ATTEMPTS_HEADER`] before.
+    pub fn send_again<C: TextMapCarrier>(
+        &self,
+        message: impl OutgoingMessage,
+        carrier: &mut C,
+        failed: &Context,
+        details: impl FnOnce(&mut Details<'_>),
+    ) -> Sending {
+        let brought = self.propagation.extract(carrier);
+        let parent = if brought.span().span_context().is_valid() { brought } else { failed.clone() };
+        let is_suppressed = Context::map_current(Context::is_telemetry_suppressed);
+        let parent = match is_suppressed || failed.is_telemetry_suppressed() {
+            true => parent.with_telemetry_suppressed(),
+            false => parent,
+        };
+        self.send_in(parent, Manner::Again(valid_span(failed)), &message, carrier, details)
+    }
+
+    /// Starts the span of a message that is sent from the context `current`.
+    pub(super) fn send_in<C: TextMapCarrier>(
+        &self,
+        current: Context,
+        manner: Manner,
+        message: &impl OutgoingMessage,
+        carrier: &mut C,
+        details: impl FnOnce(&mut Details<'_>),
+    ) -> Sending {
         let filter = self.filters.of(OperationType::Send, false, || message.destination());
         if filter == Filter::Skip {
             return Sending { injection: Injection::default(), context: current, span: None };
@@ -50,21 +107,31 @@ impl Instrumentation {
         let prepared = self.propagation.prepare(carrier);
         let existing = prepared.existing().cloned();
         let span_kind = if prepared.writes_span() { SpanKind::Producer } else { SpanKind::Client };
-        let operation = Operation::new(OperationType::Send, span_kind);
+        let mut operation = Operation::new(OperationType::Send, span_kind);
+        if let Manner::Request = manner {
+            (operation.name, operation.span_kind) = (REQUEST.into(), SpanKind::Client);
+        }
+        // The call counts its request, and its span is above this one.
+        let is_requested = existing
+            .as_ref()
+            .is_some_and(|existing| current.get().is_some_and(|Requested(call)| is_same(existing, call)));
+        operation.counts_sent = !is_requested;
         // `inject` may have written the current span before.
-        let linked = existing.filter(|existing| !is_same(existing, current.span().span_context()));
+        let linked =
+            existing.filter(|existing| !is_requested && !is_same(existing, current.span().span_context()));
         let is_forwarded = linked.is_some() && !current.span().span_context().is_valid();
         let parent = if is_forwarded { self.context_of_forwarded(current, carrier) } else { current };
+        let failed = if let Manner::Again(failed) = manner { failed } else { None };
         let (context, span) = OperationSpan::start(
             Start {
                 telemetry: &self.telemetry,
                 operation,
                 at: start,
                 parent: &parent,
-                message: Some(&Outgoing(&message, &*carrier)),
+                message: Some(&Outgoing(message, &*carrier)),
             },
             || message.destination(),
-            |_, links| linked.into_iter().for_each(|span| links.add(span)),
+            |_, links| linked.into_iter().chain(failed).for_each(|span| links.add(span)),
             details,
         );
         let injection = self.propagation.inject_prepared(prepared, &context, carrier, self.budget);
@@ -123,6 +190,11 @@ impl Sending {
             }
             _ => None,
         }
+    }
+
+    /// Takes the span out, which another guard ends.
+    pub(super) fn into_parts(mut self) -> (Context, Option<OperationSpan>) {
+        (self.context(), self.span.take())
     }
 
     /// Whether the outcome is recorded: on the span, or on metrics.

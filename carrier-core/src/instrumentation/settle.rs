@@ -90,8 +90,8 @@ impl Settling {
         links: impl FnOnce(&mut Links),
         details: impl FnOnce(&mut Details<'_>),
     ) -> Self {
-        let (name, kind) = (operation.into(), OperationType::Settle);
-        let operation = Operation { name, kind, span_kind: SpanKind::Client };
+        let named = Operation::new(OperationType::Settle, SpanKind::Client);
+        let operation = Operation { name: operation.into(), ..named };
         let start = Start { telemetry, operation, at: telemetry.start_time(), parent, message: None };
         let (context, span) = OperationSpan::start(start, destination, |_, to| links(to), details);
         Self(span.map(|span| (context, span)))

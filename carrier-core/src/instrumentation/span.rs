@@ -19,6 +19,8 @@ use super::links::is_same;
 use super::metrics::{Measurement, Metrics, Received, StartTime};
 use super::operation::{Client, Destination, Operation, OperationType};
 use super::outcome::Failure;
+#[cfg(feature = "tracing-spans")]
+use super::traced;
 use crate::propagation::attached;
 
 /// Where the telemetry of all operations goes.
@@ -65,7 +67,7 @@ pub(super) struct Start<'a> {
 #[derive(Debug)]
 pub(super) struct OperationSpan {
     kind: OperationType,
-    is_recording: bool,
+    recording: Recording,
     has_partition: bool,
     hooks: Hooks,
     measurement: Option<Box<Measurement>>,
@@ -95,22 +97,25 @@ impl OperationSpan {
         });
         let hooks = telemetry.hooks.clone();
         if is_skipped {
-            let span = Self { kind, is_recording: false, has_partition, hooks, measurement };
+            let span = Self { kind, recording: Recording::default(), has_partition, hooks, measurement };
             return (parent.clone(), Some(span));
         }
         let mut to = Links::below(parent, telemetry.link_parent);
         links(&destination, &mut to);
-        let (context, is_recording) = start_span(start, destination, to, details);
-        let is_observed = is_recording || measurement.is_some() || !hooks.is_empty();
-        (context, is_observed.then_some(Self { kind, is_recording, has_partition, hooks, measurement }))
+        let (context, recording) = start_span(start, destination, to, details);
+        let is_observed = recording != Recording::default() || measurement.is_some() || !hooks.is_empty();
+        (context, is_observed.then_some(Self { kind, recording, has_partition, hooks, measurement }))
     }
 
     /// Adds attributes that became known after the start, if the span is recorded.
     pub(super) fn details(&self, context: &Context, details: impl FnOnce(&mut Details<'_>)) {
-        if self.is_recording {
-            let span = context.span();
-            details(&mut Details(&mut |attribute| span.set_attribute(attribute)));
-        }
+        self.recording.details(context, details);
+    }
+
+    /// Whether the context has a `tracing` span of this operation.
+    #[cfg(feature = "tracing-spans")]
+    pub(super) fn is_traced(&self) -> bool {
+        self.recording.is_traced
     }
 
     /// Sets the partition on the span and on the metrics, unless it is known already.
@@ -137,49 +142,88 @@ impl OperationSpan {
     /// Calls the hooks at the end.
     fn ending(&self, context: &Context, outcome: Option<Result<(), &Failure>>) {
         if !self.hooks.is_empty() {
-            let (span, is_recording) = (context.span(), self.is_recording);
             let ended = Ended { operation: self.kind, outcome, context };
-            let mut set = |attribute| {
-                if is_recording {
-                    span.set_attribute(attribute)
-                }
-            };
-            self.hooks.end(&ended, &mut Details(&mut set));
+            let set = &mut |attribute| self.recording.details(context, |span| (span.0)(attribute));
+            self.hooks.end(&ended, &mut Details(set));
         }
     }
 
     /// Ends the span now. Nothing is counted or measured, because the outcome is unknown.
     pub(super) fn abandon(self, context: &Context) {
         self.ending(context, None);
-        if self.is_recording {
+        if self.recording.is_recording {
             context.span().end();
         }
+        #[cfg(feature = "tracing-spans")]
+        self.recording.close(context);
     }
 
     /// Ends the span and records the duration, now or at an earlier time. Both have the same end time and failure.
     pub(super) fn end(self, context: &Context, failure: Option<Failure>, ended: Option<Instant>) {
         self.ending(context, Some(failure.as_ref().map_or(Ok(()), Err)));
+        let recording = self.recording;
         let measured = self.measurement.map(|measurement| {
             let _exemplar = attached(context);
             measurement.end(failure.as_ref(), ended)
         });
-        if !self.is_recording {
-            return;
+        if let Some(failure) = &failure {
+            recording.details(context, |span| (span.0)(failure.attribute()));
         }
-        let span = context.span();
-        if let Some(failure) = failure {
-            span.set_attribute(failure.attribute());
-            span.set_status(Status::Error { description: failure.into_description() });
+        if recording.is_recording {
+            let span = context.span();
+            if let Some(failure) = failure {
+                span.set_status(Status::Error { description: failure.into_description() });
+            }
+            match measured.or_else(|| ended.and_then(wall_clock)) {
+                Some(ended) => span.end_with_timestamp(ended),
+                None => span.end(),
+            }
         }
-        match measured.or_else(|| ended.and_then(wall_clock)) {
-            Some(ended) => span.end_with_timestamp(ended),
-            None => span.end(),
-        }
+        #[cfg(feature = "tracing-spans")]
+        recording.close(context);
     }
 }
 
 fn wall_clock(time: Instant) -> Option<SystemTime> {
     SystemTime::now().checked_sub(time.elapsed())
+}
+
+/// What has to be ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Recording {
+    /// The OpenTelemetry span of the operation's context is its own, and is recorded.
+    pub(super) is_recording: bool,
+    /// The operation's context has its `tracing` span.
+    #[cfg(feature = "tracing-spans")]
+    pub(super) is_traced: bool,
+}
+
+impl Recording {
+    fn recorded() -> Self {
+        Self {
+            is_recording: true,
+            #[cfg(feature = "tracing-spans")]
+            is_traced: false,
+        }
+    }
+
+    fn details(self, context: &Context, details: impl FnOnce(&mut Details<'_>)) {
+        #[cfg(feature = "tracing-spans")]
+        if self.is_traced {
+            return traced::details(context, self.is_recording, details);
+        }
+        if self.is_recording {
+            let span = context.span();
+            details(&mut Details(&mut |attribute| span.set_attribute(attribute)));
+        }
+    }
+
+    #[cfg(feature = "tracing-spans")]
+    fn close(self, context: &Context) {
+        if self.is_traced {
+            traced::close(context);
+        }
+    }
 }
 
 /// Starts a span, and returns its context and whether it is recorded.
@@ -188,7 +232,7 @@ fn start_span(
     destination: Destination,
     links: Links,
     details: impl FnOnce(&mut Details<'_>),
-) -> (Context, bool) {
+) -> (Context, Recording) {
     let Start { telemetry, operation, at, parent, message } = start;
     let client = &*telemetry.client;
     let kind = operation.kind;
@@ -239,7 +283,7 @@ fn start_span(
     });
     // An SDK gives a span that is not sampled its own id.
     #[cfg(feature = "tracing")]
-    if !started.1 && is_same(started.0.span().span_context(), parent.span().span_context()) {
+    if !started.1.is_recording && is_same(started.0.span().span_context(), parent.span().span_context()) {
         telemetry.missing_provider.report();
     }
     started
@@ -270,7 +314,7 @@ pub(super) trait AnyTracer: Send + Sync {
         builder: SpanBuilder,
         parent: &Context,
         details: &mut dyn FnMut(&mut Details<'_>),
-    ) -> (Context, bool);
+    ) -> (Context, Recording);
 }
 
 impl fmt::Debug for dyn AnyTracer {
@@ -289,12 +333,12 @@ where
         builder: SpanBuilder,
         parent: &Context,
         details: &mut dyn FnMut(&mut Details<'_>),
-    ) -> (Context, bool) {
+    ) -> (Context, Recording) {
         let mut span = self.build_with_context(builder, parent);
         // A context does not return a span without ids, so it could not be ended.
         if span.is_recording() && span.span_context().is_valid() {
             details(&mut Details(&mut |attribute| span.set_attribute(attribute)));
-            return (parent.with_span(span), true);
+            return (parent.with_span(span), Recording::recorded());
         }
         let own = span.span_context();
         // Without an SDK there may be no span. An invalid one in the context would hide the parent, also from samplers.
@@ -303,6 +347,6 @@ where
             true => parent.with_remote_span_context(own.clone()),
             false => parent.clone(),
         };
-        (context, false)
+        (context, Recording::default())
     }
 }

@@ -10,7 +10,7 @@ use opentelemetry::global::{get_text_map_propagator, set_text_map_propagator};
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 
-use super::{Budget, environment};
+use super::{Budget, otel_propagators};
 use crate::carrier::Conflict;
 use crate::propagator::W3c;
 
@@ -202,7 +202,7 @@ impl Propagation {
                     let is_registered = propagator.fields().next().is_some();
                     is_registered.then(|| then(settings, Used::Other(propagator)))
                 });
-                registered.unwrap_or_else(|| then(settings, Used::W3c(environment::propagator())))
+                registered.unwrap_or_else(|| then(settings, Used::W3c(otel_propagators::propagator())))
             }
         }
     }

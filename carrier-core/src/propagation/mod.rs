@@ -3,13 +3,14 @@
 mod budget;
 mod builder;
 mod configuration;
-mod environment;
+pub mod env;
 #[cfg(feature = "tracing")]
 pub(crate) mod event;
 mod extract;
 #[cfg(feature = "http")]
 pub mod http;
 mod inject;
+mod otel_propagators;
 
 pub use self::budget::Budget;
 pub use self::builder::{PropagationBuilder, allow_keys};

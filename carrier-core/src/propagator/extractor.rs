@@ -21,7 +21,7 @@ use crate::format::{BAGGAGE, BAGGAGE_SLOT, MalformedReason, TRACEPARENT, TRACEPA
 ///
 /// - `traceparent` if it is valid and without conflict (see [`Conflict`]), and `tracestate` only together with it;
 /// - the copies of `tracestate` and `baggage` joined in order;
-/// - other values if they are text of at most 4,096 bytes, in at most 64 copies.
+/// - other values if they are text of at most 8,192 bytes, in at most 64 copies.
 ///
 /// Names are compared without regard to case. [`keys`](Extractor::keys) shows the first 1,024.
 ///

@@ -34,7 +34,7 @@ fn steps(texts: &[&'static str]) -> Step {
     Step(first, (!causes.is_empty()).then(|| Box::new(steps(causes))))
 }
 
-const STEP: &str = "instrumentation::handled::Step";
+const STEP: &str = concat!(module_path!(), "::Step");
 
 /// The type and the description of the failure in a value.
 fn failed<K>(value: &impl Handled<K>) -> Option<(String, String)> {
@@ -241,6 +241,6 @@ fn a_text_that_cannot_be_formatted_is_no_panic() {
     impl Error for Broken {}
     assert_eq!(
         failed(&Err::<(), _>(Broken)),
-        some("instrumentation::handled::a_text_that_cannot_be_formatted_is_no_panic::Broken", "half")
+        some(concat!(module_path!(), "::a_text_that_cannot_be_formatted_is_no_panic::Broken"), "half")
     );
 }

@@ -6,7 +6,9 @@ mod seen;
 mod support;
 mod telemetry;
 
+mod again;
 mod batch;
+mod call;
 mod client;
 mod contexts;
 mod filter;

@@ -13,10 +13,15 @@ use crate::seen::Seen;
 use crate::support::{
     Asking, Headers, block_on, current_span, from_orders, headers, orders, remote, sent, traceparent, yielded,
 };
-use crate::telemetry::{TRACE, Telemetry, propagation};
+use crate::telemetry::{TRACE, Telemetry, is_through_tracing, propagation};
 
 fn nobody(_: &mut Details<'_>) {
     panic!("asked for details of nothing")
+}
+
+/// Only a log may show more of a message whose span is not recorded.
+fn a_log(_: &mut Details<'_>) {
+    assert!(is_through_tracing(), "asked for details of nothing");
 }
 
 #[test]
@@ -123,7 +128,11 @@ fn how_a_message_ended_is_told_where_its_span_is_recorded_or_there_are_metrics()
         let sampler = if is_recorded { Sampler::AlwaysOn } else { Sampler::AlwaysOff };
         let instrumentation = Telemetry::sampled_by(sampler).builder().metrics(metrics).build();
         let sending = instrumentation.send(orders, &mut headers(&[]), |_| {});
-        assert_eq!(sending.is_observed(), is_recorded || metrics, "{is_recorded} {metrics}");
+        assert_eq!(
+            sending.is_observed(),
+            is_recorded || metrics || is_through_tracing(),
+            "{is_recorded} {metrics}"
+        );
     }
 }
 
@@ -153,7 +162,7 @@ fn by_default_a_sampler_is_asked_whatever_the_parent_is() {
     let sampler = Asking::and(SamplingDecision::Drop);
     let telemetry = Telemetry::sampled_by(sampler.clone());
     let unsampled = headers(&[("traceparent", &traceparent(7, 8, 0))]);
-    drop(telemetry.instrumentation().process(from_orders(), &unsampled, nobody));
+    drop(telemetry.instrumentation().process(from_orders(), &unsampled, a_log));
     assert_eq!(sampler.asked().len(), 1);
 }
 
@@ -163,7 +172,7 @@ fn a_provider_that_is_shut_down_passes_the_context_on() {
     telemetry.provider.shutdown().unwrap();
     let _current = remote(5, 6, TraceFlags::SAMPLED).with_baggage([KeyValue::new("k", "v")]).attach();
     let mut message = headers(&[]);
-    telemetry.instrumentation().send(orders, &mut message, nobody).ended(Ok(()));
+    telemetry.instrumentation().send(orders, &mut message, a_log).ended(Ok(()));
     assert_eq!(message, headers(&[("traceparent", &traceparent(5, 6, 1)), ("baggage", "k=v")]));
 }
 

@@ -96,6 +96,10 @@ impl Seen {
         Self::expected("send", "send", SpanKind::Producer, destination)
     }
 
+    pub(crate) fn request(destination: &str) -> Self {
+        Self::expected("request", "send", SpanKind::Client, destination)
+    }
+
     pub(crate) fn process(destination: &str) -> Self {
         Self::expected("process", "process", SpanKind::Consumer, destination)
     }
@@ -153,6 +157,10 @@ impl Seen {
     }
 
     pub(crate) fn scope(self, name: &str, version: &str) -> Self {
+        // The scope of spans through `tracing` is the layer's.
+        if crate::telemetry::is_through_tracing() {
+            return self;
+        }
         let [.., schema] = self.scope;
         Self { scope: [name.to_owned(), version.to_owned(), schema], ..self }
     }

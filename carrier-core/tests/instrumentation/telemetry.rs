@@ -15,8 +15,24 @@ use opentelemetry_sdk::trace::{
     IdGenerator, InMemorySpanExporter, Sampler, SdkTracer, SdkTracerProvider, ShouldSample, SpanData,
 };
 
+#[cfg(feature = "tracing-spans")]
+use tracing_subscriber::layer::SubscriberExt as _;
+
 use crate::measured::Measured;
 use crate::seen::Seen;
+
+/// Whether the instrumentation's spans are created through `tracing`. The same tests are compiled twice.
+pub(crate) fn is_through_tracing() -> bool {
+    env!("CARGO_CRATE_NAME") == "through_tracing"
+}
+
+/// The metric and the span report the same duration. Through `tracing`, the layer reads the clock for the start as well.
+pub(crate) fn assert_same_duration(measured: f64, of_span: f64) {
+    match is_through_tracing() {
+        true => assert!((of_span..of_span + 1.0).contains(&measured), "{measured} {of_span}"),
+        false => assert_eq!(measured, of_span),
+    }
+}
 
 /// The first trace of ours; spans count from 1.
 pub(crate) const TRACE: u128 = 100;
@@ -43,6 +59,9 @@ pub(crate) struct Telemetry {
     meter: SdkMeterProvider,
     metrics: InMemoryMetricExporter,
     ends: Ends,
+    /// The thread's `tracing` subscriber, until this is dropped.
+    #[cfg(feature = "tracing-spans")]
+    _subscriber: Option<tracing::subscriber::DefaultGuard>,
 }
 
 /// How often each recorded span was ended by a call: an SDK says nothing of a second one, or of a span that it ended itself.
@@ -61,14 +80,20 @@ impl Telemetry {
     pub(crate) fn with(sampler: impl ShouldSample + 'static, ids: impl IdGenerator + 'static) -> Self {
         let (spans, metrics) = (InMemorySpanExporter::default(), InMemoryMetricExporter::default());
         let provider = SdkTracerProvider::builder().with_sampler(sampler).with_id_generator(ids);
+        let (provider, ends) = (provider.with_simple_exporter(spans.clone()).build(), Ends::default());
         Self {
-            provider: provider.with_simple_exporter(spans.clone()).build(),
+            #[cfg(feature = "tracing-spans")]
+            _subscriber: is_through_tracing().then(|| {
+                let layer = layer(watched(&provider, &ends));
+                tracing::subscriber::set_default(tracing_subscriber::registry().with(layer))
+            }),
+            provider,
             spans,
             meter: SdkMeterProvider::builder()
                 .with_reader(PeriodicReader::builder(metrics.clone()).build())
                 .build(),
             metrics,
-            ends: Ends::default(),
+            ends,
         }
     }
 
@@ -78,7 +103,10 @@ impl Telemetry {
     }
 
     pub(crate) fn builder_of(&self, system: impl Into<Cow<'static, str>>) -> InstrumentationBuilder {
-        Instrumentation::builder(system)
+        let builder = Instrumentation::builder(system);
+        #[cfg(feature = "tracing-spans")]
+        let builder = builder.tracing_spans(is_through_tracing());
+        builder
             .tracer_provider(Watched(self.provider.clone(), Arc::clone(&self.ends)))
             .meter_provider(self.meter.clone())
             .propagation(propagation())
@@ -86,6 +114,13 @@ impl Telemetry {
 
     pub(crate) fn instrumentation(&self) -> Instrumentation {
         self.builder().build()
+    }
+
+    /// A tracer for a layer of a test's own.
+    #[cfg(feature = "tracing-spans")]
+    #[allow(dead_code, reason = "only one of the two test programs has such tests")]
+    pub(crate) fn tracer(&self) -> WatchedTracer {
+        watched(&self.provider, &self.ends)
     }
 
     /// The spans that ended since the last call, each of them by one call and not when it was dropped.
@@ -133,6 +168,25 @@ const OUTER: &str = "the program's";
 
 pub(crate) fn propagation() -> Propagation {
     Propagation::builder().propagator(w3c()).build()
+}
+
+/// A tracer for a layer: the scope of the layer's spans is that of its tracer.
+#[cfg(feature = "tracing-spans")]
+fn watched(provider: &SdkTracerProvider, ends: &Ends) -> WatchedTracer {
+    let scope = InstrumentationScope::builder("carrier-core").with_version(env!("CARGO_PKG_VERSION"));
+    let scope = scope.with_schema_url("https://opentelemetry.io/schemas/1.44.0").build();
+    WatchedTracer(provider.tracer_with_scope(scope), Arc::clone(ends))
+}
+
+/// A layer without the attributes that it adds by default.
+#[cfg(feature = "tracing-spans")]
+pub(crate) fn layer<S, T>(tracer: T) -> tracing_opentelemetry::OpenTelemetryLayer<S, T>
+where
+    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+    T: Tracer + 'static,
+    T::Span: Send + Sync,
+{
+    tracing_opentelemetry::layer().with_tracer(tracer).with_threads(false).with_target(false)
 }
 
 /// The SDK's tracers, with spans that count how often they are ended.
@@ -198,6 +252,10 @@ impl Span for WatchedSpan {
     }
 
     fn end_with_timestamp(&mut self, timestamp: SystemTime) {
+        // On close, tracing-opentelemetry ends a span that we ended. The SDK ignores that.
+        if is_through_tracing() && !self.0.is_recording() {
+            return;
+        }
         *self.1.lock().unwrap().entry(self.span_context().span_id()).or_default() += 1;
         self.0.end_with_timestamp(timestamp);
     }

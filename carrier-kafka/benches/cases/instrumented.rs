@@ -39,8 +39,8 @@ fn instrumentation(provider: &SdkTracerProvider, skip_unsampled: bool) -> Instru
 }
 
 pub fn all(meter: &mut impl Meter) {
-    send(meter, "kafka: send, not recorded", &unsampled(), false);
-    send(meter, "kafka: send, recorded", &recorded(), true);
+    send(meter, "kafka: send, not recorded", &unsampled());
+    send(meter, "kafka: send, recorded", &recorded());
     PROCESS.rows(meter);
 }
 
@@ -58,10 +58,10 @@ fn make_room<C: ProducerContext>(producer: &BaseProducer<C>) {
     }
 }
 
-fn send(meter: &mut impl Meter, row: &str, provider: &SdkTracerProvider, is_recorded: bool) {
+fn send(meter: &mut impl Meter, row: &str, provider: &SdkTracerProvider) {
     let _caller = context().attach();
     let config = ClientConfig::new();
-    let spans = Spans::new(provider, TOPIC, is_recorded);
+    let spans = Spans::new(provider, TOPIC);
     let theirs: BaseProducer<_> =
         BaseProducer::from_config_and_context(&config, Ending(DefaultProducerContext)).unwrap();
     let ours = instrumentation(provider, false).base_producer(&config).unwrap();

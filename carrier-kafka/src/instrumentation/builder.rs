@@ -8,13 +8,14 @@ use carrier_core::instrumentation::{
     self as core, Ambient, Cancellation, Filter, FilteredOperation, Hook, InstrumentationBuilder, Relation,
 };
 use carrier_core::{Budget, Propagation};
-use opentelemetry::StringValue;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::{Tracer, TracerProvider};
+use opentelemetry::{KeyValue, StringValue};
 use rdkafka::ClientConfig;
 
-use super::MessageKey;
+use super::clients::Clients;
 use super::destination::{Destinations, has_brokers, server, setting};
+use super::{MessageKey, attribute};
 use crate::size::configured_limit;
 
 /// Starts spans and records metrics for rdkafka's producers, and for messages that are processed.
@@ -40,8 +41,14 @@ pub struct Instrumentation {
     pub(super) transactional_id: Option<StringValue>,
     /// The id that was set for all clients.
     client_id: Option<StringValue>,
+    /// The broker that was set for all clients.
+    server: Option<Server>,
     limit: Option<usize>,
+    pub(super) clients: Arc<Clients>,
 }
+
+/// The address of a broker, and its port if it is known.
+type Server = (StringValue, Option<u16>);
 
 impl Instrumentation {
     /// Builds an instrumentation.
@@ -52,6 +59,7 @@ impl Instrumentation {
             destinations: Destinations::default(),
             message_key: MessageKey::default(),
             client_id: None,
+            server: None,
             consumer: Consumer::default(),
             limit: None,
         }
@@ -61,7 +69,7 @@ impl Instrumentation {
     pub(super) fn of_producer(&self, config: &ClientConfig) -> Self {
         let id = self.client_id.clone().or_else(|| text(config, "client.id"));
         let mut core = self.core.with_consumer_group(None).with_client_id(id);
-        if has_brokers(config) {
+        if self.server.is_none() && has_brokers(config) {
             core = core.with_server(server(config).map(|(address, port)| (address.into(), Some(port))));
         }
         if let Some(limit) = configured_limit(config).or(self.limit) {
@@ -89,6 +97,7 @@ pub struct KafkaInstrumentationBuilder {
     destinations: Destinations,
     message_key: MessageKey,
     client_id: Option<StringValue>,
+    server: Option<Server>,
     consumer: Consumer,
     limit: Option<usize>,
 }
@@ -115,8 +124,9 @@ impl KafkaInstrumentationBuilder {
     /// created with, so its spans have its own broker and id. What is set here counts for a producer if its own configuration
     /// has no broker or no limit.
     ///
-    /// librdkafka does not report which of several bootstrap servers a message is sent to. It checks the configuration when
-    /// the client is created; a broker address that cannot be read sets no attribute here.
+    /// librdkafka does not report which of several bootstrap servers a message is sent to: see [`server`](Self::server) and
+    /// [`cluster_id`](Self::cluster_id). It checks the configuration when the client is created; a broker address that cannot
+    /// be read sets no attribute here.
     pub fn config(self, config: &ClientConfig) -> Self {
         let mut core = self.core;
         if let Some((address, port)) = server(config) {
@@ -139,6 +149,44 @@ impl KafkaInstrumentationBuilder {
     /// Sets `messaging.client.id` of all spans, instead of the `client.id` of each configuration.
     pub fn client_id(self, id: impl Into<StringValue>) -> Self {
         Self { client_id: Some(id.into()), ..self }
+    }
+
+    /// Sets `server.address` and `server.port` of all clients, instead of the broker of each configuration.
+    ///
+    /// For a cluster with several bootstrap servers, which has neither by default: the name of a load balancer, for instance.
+    pub fn server(self, address: impl Into<StringValue>, port: Option<u16>) -> Self {
+        Self { server: Some((address.into(), port)), ..self }
+    }
+
+    /// Sets `messaging.kafka.cluster.id` of all spans and metrics.
+    ///
+    /// Build one instrumentation for each cluster. Without an id and with several bootstrap servers, the metrics of equally
+    /// named topics of two clusters are one time series. rdkafka's `fetch_cluster_id` asks a broker and blocks, so ask once,
+    /// before the clients are created, and in a future on a thread that may block.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use carrier_kafka::Instrumentation;
+    /// use carrier_kafka::rdkafka::ClientConfig;
+    /// use carrier_kafka::rdkafka::consumer::{BaseConsumer, Consumer};
+    ///
+    /// async fn instrumentation(config: &ClientConfig) -> Result<Instrumentation, Box<dyn std::error::Error>> {
+    ///     let client: BaseConsumer = config.create()?;
+    ///     let ask = move || client.client().fetch_cluster_id(Duration::from_secs(5));
+    ///     let builder = Instrumentation::builder().config(config);
+    ///     Ok(match tokio::task::spawn_blocking(ask).await? {
+    ///         Some(id) => builder.cluster_id(id).build(),
+    ///         None => builder.build(),
+    ///     })
+    /// }
+    /// ```
+    pub fn cluster_id(self, id: impl Into<StringValue>) -> Self {
+        let id = Arc::<str>::from(id.into().as_str());
+        let attribute = KeyValue::new(attribute::MESSAGING_KAFKA_CLUSTER_ID, id);
+        Self { core: self.core.client_attribute(attribute), ..self }
     }
 
     /// Sets what spans contain of a message's key. The default is nothing.
@@ -178,7 +226,10 @@ impl KafkaInstrumentationBuilder {
 
     /// Builds the instrumentation. Without a provider of its own it uses those that are global now.
     pub fn build(self) -> Instrumentation {
-        let Self { mut core, destinations, message_key, client_id, consumer, limit } = self;
+        let Self { mut core, destinations, message_key, client_id, server, consumer, limit } = self;
+        if let Some((address, port)) = server.clone() {
+            core = core.server(address, port);
+        }
         if let Some(id) = client_id.clone().or(consumer.id) {
             core = core.client_id(id);
         }
@@ -188,7 +239,9 @@ impl KafkaInstrumentationBuilder {
             message_key,
             transactional_id: None,
             client_id,
+            server,
             limit,
+            clients: Arc::default(),
         }
     }
 }
@@ -236,6 +289,12 @@ cores! {
     body_size(body_size: bool);
     /// Sets what a handler that was dropped early means: see [`InstrumentationBuilder::cancellation`].
     cancellation(cancellation: Cancellation);
+}
+
+#[cfg(feature = "tracing-spans")]
+cores! {
+    /// Sets whether spans are created through `tracing`: see [`InstrumentationBuilder::tracing_spans`].
+    tracing_spans(tracing_spans: bool);
 }
 
 /// A setting as the value of an attribute, which clones do not copy.

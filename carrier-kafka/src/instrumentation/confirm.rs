@@ -37,7 +37,17 @@ impl<C: ClientContext + 'static, R: AsyncRuntime> FutureProducer<C, R> {
         record: FutureRecord<'_, K, P>,
         queue_timeout: T,
     ) -> OwnedDeliveryResult {
-        let (start, queue_timeout) = (Instant::now(), queue_timeout.into());
+        self.send_as(record, queue_timeout.into(), None).await
+    }
+
+    #[allow(clippy::result_large_err)] // rdkafka's types.
+    pub(super) async fn send_as<K: ToBytes + ?Sized, P: ToBytes + ?Sized>(
+        &self,
+        record: FutureRecord<'_, K, P>,
+        queue_timeout: Timeout,
+        failed: Option<&opentelemetry::Context>,
+    ) -> OwnedDeliveryResult {
+        let start = Instant::now();
         let is_full = |error: &KafkaError| {
             let has_time = match queue_timeout {
                 Timeout::Never => true,
@@ -46,7 +56,7 @@ impl<C: ClientContext + 'static, R: AsyncRuntime> FutureProducer<C, R> {
             has_time && *error == KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)
         };
         let topic = record.topic;
-        let (mut outgoing, received) = self.awaited(record);
+        let (mut outgoing, received) = self.awaited(record, failed);
         let undo = loop {
             match outgoing.enqueue(|record| self.inner.send(record)) {
                 Ok(undo) => break undo,
@@ -78,7 +88,7 @@ impl<C: ClientContext + 'static, R: AsyncRuntime> FutureProducer<C, R> {
         record: FutureRecord<'a, K, P>,
     ) -> Result<DeliveryFuture, (KafkaError, FutureRecord<'a, K, P>)> {
         let FutureRecord { topic, partition, payload, key, timestamp, .. } = record;
-        let (outgoing, received) = self.awaited(record);
+        let (outgoing, received) = self.awaited(record, None);
         match outgoing.enqueue(|record| self.inner.send(record)) {
             Ok(undo) => Ok(DeliveryFuture { received, undo }),
             Err((error, refused)) => {
@@ -91,11 +101,12 @@ impl<C: ClientContext + 'static, R: AsyncRuntime> FutureProducer<C, R> {
     fn awaited<'a, K: ToBytes + ?Sized, P: ToBytes + ?Sized>(
         &self,
         record: FutureRecord<'a, K, P>,
+        failed: Option<&opentelemetry::Context>,
     ) -> (Outgoing<'a, Answer>, oneshot::Receiver<OwnedDeliveryResult>) {
         let FutureRecord { topic, partition, payload, key, timestamp, headers } = record;
         let record = BaseRecord { topic, partition, payload, key, timestamp, headers, delivery_opaque: () };
         let (sender, receiver) = oneshot::channel();
-        (self.outgoing(record, |()| sender), receiver)
+        (self.outgoing(record, failed, |()| sender), receiver)
     }
 }
 

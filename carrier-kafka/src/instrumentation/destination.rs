@@ -55,6 +55,11 @@ pub(super) fn setting<'a>(config: &'a ClientConfig, name: &str) -> Option<&'a st
     config.get(name).map(str::trim_start).filter(|value| !value.is_empty())
 }
 
+/// Whether librdkafka emits statistics.
+pub(super) fn emits_statistics(config: &ClientConfig) -> bool {
+    setting(config, "statistics.interval.ms").is_some_and(|interval| interval.trim_end() != "0")
+}
+
 /// Whether the configuration names brokers.
 pub(super) fn has_brokers(config: &ClientConfig) -> bool {
     brokers(config).is_some()

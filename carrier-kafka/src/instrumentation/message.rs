@@ -9,6 +9,8 @@ use carrier_core::instrumentation::{
 use rdkafka::message::{BorrowedMessage, OwnedMessage};
 use rdkafka::{Message, Timestamp};
 
+use super::attribute::ATTEMPTS;
+use super::redelivery::{attempts, earlier_attempts};
 use super::{Instrumentation, MessageKey};
 use crate::{ExtractFrom, HeadersReader};
 
@@ -101,8 +103,17 @@ impl<M: AsMessage> IncomingMessage for Incoming<'_, M> {
         sent_at(self.message.as_message().timestamp())
     }
 
+    /// It was sent again, or else unknown.
+    fn is_redelivered(&self) -> bool {
+        attempts(self.message.as_message()) > 0
+    }
+
     fn is_counted(&self) -> bool {
         self.message.is_counted()
+    }
+
+    fn attempts(&self) -> Option<u64> {
+        Some(earlier_attempts(&self.message.as_message().reader())?.saturating_add(1))
     }
 
     fn parts(&self) -> MessageParts<'_> {
@@ -118,6 +129,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) partition: Option<i32>,
     pub(super) key: Option<&'a [u8]>,
     pub(super) payload: Option<&'a [u8]>,
+    /// The reply topic and the correlation id.
+    pub(super) reply: Option<(&'a str, &'a str)>,
 }
 
 impl OutgoingMessage for Outgoing<'_> {
@@ -126,7 +139,9 @@ impl OutgoingMessage for Outgoing<'_> {
     }
 
     fn parts(&self) -> MessageParts<'_> {
-        self.kafka.parts(self.key, self.payload)
+        let mut parts = self.kafka.parts(self.key, self.payload);
+        (parts.reply_to, parts.conversation_id) = self.reply.unzip();
+        parts
     }
 }
 
@@ -140,8 +155,11 @@ impl Instrumentation {
     }
 
     /// Sets the attributes of a single message.
-    pub(super) fn describe<M: Message>(&self, message: &M, span: &mut Details<'_>) {
+    pub(super) fn describe<M: Message + ExtractFrom>(&self, message: &M, span: &mut Details<'_>) {
         span.set(attribute::MESSAGING_KAFKA_OFFSET, message.offset());
+        if let Some(attempts) = earlier_attempts(&message.reader()) {
+            span.set(ATTEMPTS, i64::try_from(attempts).unwrap_or(i64::MAX));
+        }
         self.message_key.describe(message.key(), span);
         describe_payload(message.payload(), span);
     }

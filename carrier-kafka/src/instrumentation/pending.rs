@@ -20,7 +20,7 @@ use rdkafka::util::DefaultRuntime;
 use rdkafka::{ClientContext, Message as _, Statistics};
 
 use super::destination::partition_id;
-use super::error_type;
+use super::{ClientStatistics, error_type};
 
 /// A user's delivery opaque, together with the span of its message.
 ///
@@ -125,6 +125,7 @@ impl CaughtPanic {
 pub struct InstrumentedContext<C, F = ()> {
     context: C,
     panic: CaughtPanic,
+    statistics: Option<ClientStatistics>,
     futures: PhantomData<F>,
 }
 
@@ -139,8 +140,8 @@ pub struct Futures<R>(PhantomData<fn() -> R>);
 pub(super) type Answer = oneshot::Sender<OwnedDeliveryResult>;
 
 impl<C, F> InstrumentedContext<C, F> {
-    pub(super) fn new(context: C, panic: CaughtPanic) -> Self {
-        Self { context, panic, futures: PhantomData }
+    pub(super) fn new(context: C, panic: CaughtPanic, statistics: Option<ClientStatistics>) -> Self {
+        Self { context, panic, statistics, futures: PhantomData }
     }
 }
 
@@ -222,7 +223,9 @@ impl<C: ClientContext, F: Send + Sync + 'static> ClientContext for InstrumentedC
         self.panic.catch(|| self.context.stats(statistics));
     }
 
+    /// Parses twice: whether the user's context parses as well is not known.
     fn stats_raw(&self, statistics: &[u8]) {
+        self.panic.catch(|| self.statistics.as_ref().map(|ours| ours.stats_raw(statistics)));
         self.panic.catch(|| self.context.stats_raw(statistics));
     }
 

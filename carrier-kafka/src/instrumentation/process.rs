@@ -81,9 +81,14 @@ impl<M> Processing<M> {
         self.process.run(handler).await
     }
 
+    /// Calls a handler that is not a future, with the process span as the current one: see [`Process::in_scope`].
+    pub fn in_scope<T>(&self, handler: impl FnOnce() -> T) -> T {
+        self.process.in_scope(handler)
+    }
+
     /// The context of the handler: it contains the process span and the message's baggage.
     ///
-    /// For a handler that is not a future: `let _guard = message.context().clone().attach();`.
+    /// For a handler that is not a future, use [`in_scope`](Self::in_scope).
     pub fn context(&self) -> &Context {
         self.process.context()
     }

@@ -13,6 +13,7 @@ use rdkafka::producer::{
 use rdkafka::util::{DefaultRuntime, Timeout};
 use rdkafka::{ClientConfig, TopicPartitionList};
 
+use super::destination::emits_statistics;
 use super::pending::{CaughtPanic, FutureProducerContext, InstrumentedContext};
 use super::settle::ended;
 use super::{Instrumentation, attribute};
@@ -128,8 +129,14 @@ impl Instrumentation {
         F: Send + Sync + 'static,
     {
         let panic = CaughtPanic::default();
-        let inner = P::from_config_and_context(config, InstrumentedContext::new(context, panic.clone()))?;
-        Ok(InstrumentedProducer { inner, instrumentation: self.of_producer(config), panic })
+        let instrumentation = self.of_producer(config);
+        let statistics = emits_statistics(config).then(|| instrumentation.statistics());
+        let context = InstrumentedContext::new(context, panic.clone(), statistics);
+        Ok(InstrumentedProducer {
+            inner: P::from_config_and_context(config, context)?,
+            instrumentation,
+            panic,
+        })
     }
 }
 

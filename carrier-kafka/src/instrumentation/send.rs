@@ -1,6 +1,9 @@
 //! A record that is sent with a span.
 
-use carrier_core::instrumentation::Sending;
+use std::ffi::CString;
+
+use carrier_core::instrumentation::{Details, Sending};
+use opentelemetry::Context;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::ToBytes;
 use rdkafka::producer::{BaseRecord, Partitioner, ProducerContext};
@@ -26,7 +29,7 @@ impl<C: ProducerContext<Part>, Part: Partitioner> BaseProducer<C, Part> {
         &self,
         record: BaseRecord<'a, K, P, C::DeliveryOpaque>,
     ) -> Result<(), (KafkaError, BaseRecord<'a, K, P, C::DeliveryOpaque>)> {
-        self.send_record(record, |record| self.inner.send(record))
+        self.send_record(record, None, |record| self.inner.send(record))
     }
 }
 
@@ -43,35 +46,37 @@ impl<C: ProducerContext<Part> + 'static, Part: Partitioner + Send + Sync + 'stat
         &self,
         record: BaseRecord<'a, K, P, C::DeliveryOpaque>,
     ) -> Result<(), (KafkaError, BaseRecord<'a, K, P, C::DeliveryOpaque>)> {
-        self.send_record(record, |record| self.inner.send(record))
+        self.send_record(record, None, |record| self.inner.send(record))
     }
 }
 
 impl<Inner> InstrumentedProducer<Inner> {
     #[allow(clippy::result_large_err)] // rdkafka's signature.
-    fn send_record<'a, K: ToBytes + ?Sized, P: ToBytes + ?Sized, D: IntoOpaque>(
+    pub(super) fn send_record<'a, K: ToBytes + ?Sized, P: ToBytes + ?Sized, D: IntoOpaque>(
         &self,
         record: BaseRecord<'a, K, P, D>,
+        failed: Option<&Context>,
         send: impl Fn(Enveloped<'a, D>) -> Result<(), (KafkaError, Enveloped<'a, D>)>,
     ) -> Result<(), (KafkaError, BaseRecord<'a, K, P, D>)> {
         let BaseRecord { topic, partition, payload, key, timestamp, .. } = record;
-        self.outgoing(record, |opaque| opaque).enqueue(send).map(drop).map_err(|(error, refused)| {
+        self.outgoing(record, failed, |opaque| opaque).enqueue(send).map(drop).map_err(|(error, refused)| {
             let (BaseRecord { headers, .. }, delivery_opaque) = refused.failed(&error);
             (error, BaseRecord { topic, partition, payload, key, timestamp, headers, delivery_opaque })
         })
     }
 
-    /// Starts the span of a record, and writes its context into the headers.
+    /// Starts the span of a record, and writes its context into the headers. `failed` is the attempt that it repeats.
     pub(super) fn outgoing<'a, K: ToBytes + ?Sized, P: ToBytes + ?Sized, O: IntoOpaque, D: Send + Sync>(
         &self,
         record: BaseRecord<'a, K, P, O>,
+        failed: Option<&Context>,
         opaque: impl FnOnce(O) -> D,
     ) -> Outgoing<'a, D> {
         let BaseRecord { topic, partition, payload, key, timestamp, headers, delivery_opaque } = record;
         let (payload, key) = (payload.map(P::to_bytes), key.map(K::to_bytes));
         let delivery_opaque = Box::new(Envelope::from(opaque(delivery_opaque)));
         let mut record = BaseRecord { topic, partition, payload, key, timestamp, headers, delivery_opaque };
-        let (sending, undo) = self.instrumentation.send(&mut record);
+        let (sending, undo) = self.instrumentation.send(&mut record, failed);
         *record.delivery_opaque.sending() = Some(sending);
         Outgoing { record, undo }
     }
@@ -97,6 +102,11 @@ impl<'a, D: Send + Sync> Outgoing<'a, D> {
         send: impl Fn(Enveloped<'a, D>) -> Result<(), (KafkaError, Enveloped<'a, D>)>,
     ) -> Result<Undo, (KafkaError, Self)> {
         let Self { record, undo } = self;
+        // rdkafka 0.38 panics on such a topic.
+        let nul = record.topic.contains('\0').then(|| CString::new(record.topic).err()).flatten();
+        if let Some(nul) = nul {
+            return Err((nul.into(), Self { record, undo }));
+        }
         let Err((error, mut record)) = send(record) else { return Ok(undo) };
         let too_large = KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge);
         if error != too_large || !undo.leave_out(&mut record.headers) {
@@ -124,19 +134,28 @@ impl<'a, D: Send + Sync> Outgoing<'a, D> {
 
 impl Instrumentation {
     /// Starts the span of a record, and writes its context into the headers.
-    pub(super) fn send<D: IntoOpaque>(&self, record: &mut BaseRecord<'_, [u8], [u8], D>) -> (Sending, Undo) {
+    pub(super) fn send<D: IntoOpaque>(
+        &self,
+        record: &mut BaseRecord<'_, [u8], [u8], D>,
+        failed: Option<&Context>,
+    ) -> (Sending, Undo) {
         let BaseRecord { topic, partition, payload, key, headers, .. } = record;
         let (key, payload) = (*key, *payload);
         let body = key.map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len);
         let mut carrier = Undoable::new(RecordCarrier::new(headers, body));
-        let outgoing = message::Outgoing { kafka: self, topic, partition: *partition, key, payload };
-        let sending = self.core.send(outgoing, &mut carrier, |span| {
+        let outgoing =
+            message::Outgoing { kafka: self, topic, partition: *partition, key, payload, reply: None };
+        let details = |span: &mut Details<'_>| {
             self.message_key.describe(key, span);
             describe_payload(payload, span);
             if let Some(id) = &self.transactional_id {
                 span.set(attribute::TRANSACTIONAL_ID, id.clone());
             }
-        });
+        };
+        let sending = match failed {
+            None => self.core.send(outgoing, &mut carrier, details),
+            Some(failed) => self.core.send_again(outgoing, &mut carrier, failed, details),
+        };
         (sending, carrier.undo)
     }
 }

@@ -1,11 +1,19 @@
 //! What needs no broker, or only one in this process.
 
+#[path = "tests/batch.rs"]
 mod batch;
+#[path = "tests/callbacks.rs"]
 mod callbacks;
+#[path = "tests/limits.rs"]
 mod limits;
+#[path = "tests/relation.rs"]
 mod relation;
+#[path = "tests/reports.rs"]
 mod reports;
+#[path = "tests/roles.rs"]
 mod roles;
+#[path = "tests/statistics.rs"]
+mod statistics;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,14 +39,50 @@ use crate::testing::{assert_carries_nothing, message, remote_context};
 struct Recorded {
     kafka: Instrumentation,
     exporter: InMemorySpanExporter,
+    /// The thread's `tracing` subscriber, if spans are created through it.
+    #[cfg(feature = "tracing-spans")]
+    _subscriber: Option<tracing::subscriber::DefaultGuard>,
+}
+
+/// Whether spans are created through `tracing`: each test is compiled twice.
+#[cfg(feature = "tracing-spans")]
+fn is_through_tracing() -> bool {
+    module_path!().contains("through_tracing")
+}
+
+/// Makes a layer that exports through this provider the thread's subscriber.
+#[cfg(feature = "tracing-spans")]
+fn subscriber(provider: &SdkTracerProvider) -> Option<tracing::subscriber::DefaultGuard> {
+    use opentelemetry::trace::TracerProvider as _;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    is_through_tracing().then(|| {
+        let scope = opentelemetry::InstrumentationScope::builder(env!("CARGO_PKG_NAME"));
+        let scope = scope
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .with_schema_url("https://opentelemetry.io/schemas/1.44.0")
+            .build();
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer_with_scope(scope));
+        let layer = layer.with_threads(false).with_target(false);
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(layer))
+    })
 }
 
 fn recorded(choose: impl FnOnce(KafkaInstrumentationBuilder) -> KafkaInstrumentationBuilder) -> Recorded {
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+    #[cfg(feature = "tracing-spans")]
+    let subscriber = subscriber(&provider);
     let builder = Instrumentation::builder().tracer_provider(provider);
+    #[cfg(feature = "tracing-spans")]
+    let builder = builder.tracing_spans(is_through_tracing());
     let propagation = Propagation::builder().propagator(carrier_core::w3c()).build();
-    Recorded { kafka: choose(builder.propagation(propagation)).build(), exporter }
+    Recorded {
+        kafka: choose(builder.propagation(propagation)).build(),
+        exporter,
+        #[cfg(feature = "tracing-spans")]
+        _subscriber: subscriber,
+    }
 }
 
 impl Recorded {
@@ -167,6 +211,7 @@ fn all_of_a_users_context_is_passed_on() {
     let context: InstrumentedContext<_> = InstrumentedContext::new(
         Remembering { partitioner: Some(Last), ..Remembering::default() },
         CaughtPanic::default(),
+        None,
     );
     assert!(ProducerContext::<Last>::get_custom_partitioner(&context).is_some());
     let error = context.generate_oauth_token(None).err().unwrap();
@@ -283,7 +328,7 @@ fn without_an_sdk_the_context_is_passed_on() {
     let _current = message.context().clone().attach();
     let producer = kafka.base_producer(&ClientConfig::new()).unwrap();
     let mut record = BaseRecord::<[u8], [u8]>::to("t").payload(b"p");
-    let (_, undo) = kafka.send(&mut record);
+    let (_, undo) = kafka.send(&mut record, None);
     crate::testing::assert_carries(&record, &cx);
     undo.apply(&mut record.headers);
     producer.send(record).unwrap();

@@ -21,15 +21,15 @@ const VARIABLES: [&str; 10] = [
 
 /// What a program left behind.
 #[derive(Debug)]
-pub struct Ended {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
-    pub took: Duration,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) took: Duration,
 }
 
 /// Runs a program to its end, which has to come within a minute.
-pub fn run(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+pub(crate) fn run(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
     let mut command = Command::new(program);
     for variable in VARIABLES {
         command.env_remove(variable);
@@ -61,7 +61,7 @@ pub fn run(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> End
 
 impl Ended {
     /// Fails unless the program ended soon, with this code and one plain line that has `address` and no password.
-    pub fn assert_refuses(&self, code: i32, address: &str) {
+    pub(crate) fn assert_refuses(&self, code: i32, address: &str) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert!(self.took < Duration::from_secs(15), "{self:?}");
         assert!(self.stderr.contains(address), "{self:?}");

@@ -13,7 +13,7 @@ gateway: server POST /orders
   parent POST /orders of shop, remote
   tenant = acme
 gateway: producer send orders
-  scope carrier-kafka {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-kafka {kafka version} https://opentelemetry.io/schemas/1.44.0
   parent POST /orders of gateway
   messaging.destination.name = carrier-handoff-orders-*
   messaging.destination.partition.id = 0
@@ -26,7 +26,7 @@ gateway: producer send orders
   server.port = {kafka}
   tenant = acme
 packing: consumer process orders
-  scope carrier-kafka {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-kafka {kafka version} https://opentelemetry.io/schemas/1.44.0
   parent send orders of gateway, remote
   carrier.queue.duration = *
   messaging.consumer.group.name = packing
@@ -41,7 +41,7 @@ packing: consumer process orders
   server.port = {kafka}
   tenant = acme
 packing: producer send parcels
-  scope carrier-amqp {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-amqp {amqp version} https://opentelemetry.io/schemas/1.44.0
   parent process orders of packing
   messaging.destination.name = carrier-handoff-parcels-*
   messaging.destination.template = parcels
@@ -53,7 +53,7 @@ packing: producer send parcels
   server.port = {rabbitmq}
   tenant = acme
 shipping: consumer process parcels
-  scope carrier-amqp {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-amqp {amqp version} https://opentelemetry.io/schemas/1.44.0
   parent send parcels of packing, remote
   carrier.settlement = acked
   messaging.destination.name = carrier-handoff-parcels-*
@@ -71,7 +71,7 @@ shipping: consumer process parcels
 /// RabbitMQ's have no time in the queue: nobody stamped the message.
 pub const METRICS: &str = "\
 gateway: messaging.client.operation.duration in s
-  scope carrier-kafka {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-kafka {kafka version} https://opentelemetry.io/schemas/1.44.0
   bounds 0.005 0.01 0.025 0.05 0.075 0.1 0.25 0.5 0.75 1 2.5 5 7.5 10
   1 of
     messaging.destination.partition.id = 0
@@ -82,7 +82,7 @@ gateway: messaging.client.operation.duration in s
     server.address = 127.0.0.1
     server.port = {kafka}
 gateway: messaging.client.sent.messages in {message}
-  scope carrier-kafka {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-kafka {kafka version} https://opentelemetry.io/schemas/1.44.0
   counted 1 of
     messaging.destination.partition.id = 0
     messaging.destination.template = orders
@@ -91,7 +91,7 @@ gateway: messaging.client.sent.messages in {message}
     server.address = 127.0.0.1
     server.port = {kafka}
 packing: carrier.critical.duration in s
-  scope carrier-kafka {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-kafka {kafka version} https://opentelemetry.io/schemas/1.44.0
   bounds 0.005 0.025 0.1 0.25 0.5 1 5 15 60 300 900 3600 14400 86400
   1 of
     messaging.consumer.group.name = packing
@@ -101,7 +101,7 @@ packing: carrier.critical.duration in s
     server.address = 127.0.0.1
     server.port = {kafka}
 packing: carrier.queue.duration in s
-  scope carrier-kafka {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-kafka {kafka version} https://opentelemetry.io/schemas/1.44.0
   bounds 0.005 0.025 0.1 0.25 0.5 1 5 15 60 300 900 3600 14400 86400
   1 of
     messaging.consumer.group.name = packing
@@ -111,7 +111,7 @@ packing: carrier.queue.duration in s
     server.address = 127.0.0.1
     server.port = {kafka}
 packing: carrier.received.contexts in {message}
-  scope carrier-kafka {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-kafka {kafka version} https://opentelemetry.io/schemas/1.44.0
   counted 1 of
     carrier.context.status = valid
     messaging.consumer.group.name = packing
@@ -121,7 +121,7 @@ packing: carrier.received.contexts in {message}
     server.address = 127.0.0.1
     server.port = {kafka}
 packing: messaging.client.consumed.messages in {message}
-  scope carrier-kafka {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-kafka {kafka version} https://opentelemetry.io/schemas/1.44.0
   counted 1 of
     messaging.consumer.group.name = packing
     messaging.destination.partition.id = 0
@@ -131,7 +131,7 @@ packing: messaging.client.consumed.messages in {message}
     server.address = 127.0.0.1
     server.port = {kafka}
 packing: messaging.client.operation.duration in s
-  scope carrier-amqp {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-amqp {amqp version} https://opentelemetry.io/schemas/1.44.0
   bounds 0.005 0.01 0.025 0.05 0.075 0.1 0.25 0.5 0.75 1 2.5 5 7.5 10
   1 of
     messaging.destination.template = parcels
@@ -141,7 +141,7 @@ packing: messaging.client.operation.duration in s
     server.address = {rabbitmq host}
     server.port = {rabbitmq}
 packing: messaging.client.sent.messages in {message}
-  scope carrier-amqp {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-amqp {amqp version} https://opentelemetry.io/schemas/1.44.0
   counted 1 of
     messaging.destination.template = parcels
     messaging.operation.name = send
@@ -149,7 +149,7 @@ packing: messaging.client.sent.messages in {message}
     server.address = {rabbitmq host}
     server.port = {rabbitmq}
 packing: messaging.process.duration in s
-  scope carrier-kafka {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-kafka {kafka version} https://opentelemetry.io/schemas/1.44.0
   bounds 0.005 0.01 0.025 0.05 0.075 0.1 0.25 0.5 0.75 1 2.5 5 7.5 10
   1 of
     messaging.consumer.group.name = packing
@@ -160,7 +160,7 @@ packing: messaging.process.duration in s
     server.address = 127.0.0.1
     server.port = {kafka}
 shipping: carrier.delivery.attempts in {attempt}
-  scope carrier-amqp {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-amqp {amqp version} https://opentelemetry.io/schemas/1.44.0
   bounds 1 2 3 4 5 10 20 50
   1 of
     messaging.destination.template = parcels
@@ -168,7 +168,7 @@ shipping: carrier.delivery.attempts in {attempt}
     server.address = {rabbitmq host}
     server.port = {rabbitmq}
 shipping: carrier.received.contexts in {message}
-  scope carrier-amqp {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-amqp {amqp version} https://opentelemetry.io/schemas/1.44.0
   counted 1 of
     carrier.context.status = valid
     messaging.destination.template = parcels
@@ -176,7 +176,7 @@ shipping: carrier.received.contexts in {message}
     server.address = {rabbitmq host}
     server.port = {rabbitmq}
 shipping: messaging.client.consumed.messages in {message}
-  scope carrier-amqp {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-amqp {amqp version} https://opentelemetry.io/schemas/1.44.0
   counted 1 of
     messaging.destination.template = parcels
     messaging.operation.name = process
@@ -184,7 +184,7 @@ shipping: messaging.client.consumed.messages in {message}
     server.address = {rabbitmq host}
     server.port = {rabbitmq}
 shipping: messaging.process.duration in s
-  scope carrier-amqp {version} https://opentelemetry.io/schemas/1.44.0
+  scope carrier-amqp {amqp version} https://opentelemetry.io/schemas/1.44.0
   bounds 0.005 0.01 0.025 0.05 0.075 0.1 0.25 0.5 0.75 1 2.5 5 7.5 10
   1 of
     messaging.destination.template = parcels

@@ -4,6 +4,8 @@
 mod collector;
 #[path = "../common/mod.rs"]
 mod common;
+mod container;
+mod dashboard;
 mod delivered;
 mod expected;
 mod text;
@@ -19,9 +21,16 @@ fn handoff(arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
 }
 
 async fn handoff_beside(variables: Vec<(&'static str, String)>) -> Ended {
+    handoff_with_beside(&[], variables).await
+}
+
+async fn handoff_with_beside(
+    arguments: &'static [&'static str],
+    variables: Vec<(&'static str, String)>,
+) -> Ended {
     let run = move || {
         let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        handoff(&[], &variables)
+        handoff(arguments, &variables)
     };
     tokio::task::spawn_blocking(run).await.unwrap()
 }

@@ -32,10 +32,12 @@ impl TextMapReader for MessageCarrier<'_> {
 
 impl TextMapCarrier for MessageCarrier<'_> {
     fn replace(&mut self, fields: &mut Fields<'_>) {
-        self.message.headers.retain(|(name, _)| !fields.replaces(name));
-        self.message
-            .headers
-            .extend(fields.drain().map(|(name, value)| (name.into_owned(), value.take_bytes())));
+        let headers = &mut self.message.headers;
+        if fields.may_replace() {
+            headers.retain(|(name, _)| !fields.replaces(name));
+        }
+        headers.reserve(fields.additions());
+        headers.extend(fields.drain().map(|(name, value)| (name.into_owned(), value.take_bytes())));
     }
 
     fn measure(&self, names: &FieldNames<'_>) -> MessageSize {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use carrier_core::Propagation;
 use carrier_core::instrumentation::{
     self as core, AlreadyCounted, Ambient, Batch, Destination, Details, Failure, Handled, IncomingMessage,
     Process, Relation, Settlement, StartTime, attribute,
@@ -11,6 +10,7 @@ use carrier_core::instrumentation::{
 use carrier_core::opentelemetry::Context;
 use carrier_core::opentelemetry::metrics::MeterProvider;
 use carrier_core::opentelemetry::trace::{Span, Tracer, TracerProvider};
+use carrier_core::{Budget, Propagation};
 
 use crate::broker::{Broker, Delivery, Message, Refused};
 use crate::carrier::{HeadersReader, MessageCarrier};
@@ -128,6 +128,13 @@ impl Instrumentation {
     pub fn builder(names: Names) -> InstrumentationBuilder {
         let Names { system, scope, version, .. } = names.clone();
         InstrumentationBuilder { common: core::Instrumentation::builder(system).scope(scope, version), names }
+    }
+
+    /// Returns a copy for another client of the program, to a broker with this address that takes `limit` bytes.
+    pub fn for_client(&self, id: String, address: String, limit: usize) -> Self {
+        let core = self.core.with_client_id(Some(id.into())).with_consumer_group(None);
+        let core = core.with_server(Some((address.into(), None))).with_budget(Budget::message(limit));
+        Self { core, ..self.clone() }
     }
 
     /// Publishes a message in a span that ends with the broker's answer.

@@ -239,6 +239,28 @@ fn the_brokers_limit_is_kept() {
 }
 
 #[test]
+fn another_client_has_its_own_address_id_and_limit() {
+    let (telemetry, broker) = (Telemetry::new(), Broker::new(1_000));
+    let toy = telemetry.builder().consumer_group("billing".to_owned()).build();
+    let other = toy.for_client("c-2".to_owned(), "other.internal".to_owned(), message().size());
+    other.publish(&broker, "orders", message()).unwrap();
+    drop(other.process(&broker, broker.get("orders").unwrap()));
+    let spans = telemetry.ended();
+    let attributes = |span: &SpanData| joined(&span.attributes);
+    for span in &spans {
+        let attributes = attributes(span);
+        assert!(attributes.contains("server.address=other.internal"), "{attributes}");
+        assert!(attributes.contains("messaging.client.id=c-2"), "{attributes}");
+        assert!(
+            !attributes.contains("server.port") && !attributes.contains("consumer.group"),
+            "{attributes}"
+        );
+    }
+    assert_eq!(spans.len(), 2);
+    assert!(attributes(&spans[0]).contains("carrier.context.left_out=true"), "{}", attributes(&spans[0]));
+}
+
+#[test]
 fn a_batch_links_to_each_message() {
     let (telemetry, broker) = (Telemetry::new(), Broker::new(1_000));
     let toy = telemetry.builder().max_links(2).build();

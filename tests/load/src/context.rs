@@ -3,6 +3,7 @@
 use carrier_measure::{PARENT, UNSAMPLED};
 use opentelemetry::ContextGuard;
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
+use opentelemetry_sdk::testing::trace::NoopSpanExporter;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 /// Sets the program up as the README does.
@@ -27,9 +28,11 @@ pub(crate) fn is_level2(variant: &str) -> bool {
     variant.starts_with("level2-")
 }
 
-/// An SDK with its defaults and without exporters.
-pub(crate) fn tracer_provider() -> SdkTracerProvider {
-    SdkTracerProvider::builder().build()
+/// An SDK with its defaults. Spans are exported to nowhere, or not at all.
+pub(crate) fn tracer_provider(variant: &str) -> SdkTracerProvider {
+    let builder = SdkTracerProvider::builder();
+    if variant.contains("exported") { builder.with_batch_exporter(NoopSpanExporter::new()) } else { builder }
+        .build()
 }
 
 /// An SDK that aggregates.
@@ -41,7 +44,7 @@ pub(crate) fn meter_provider() -> SdkMeterProvider {
 macro_rules! instrumentation {
     ($builder:expr, $variant:expr) => {
         $builder
-            .tracer_provider(crate::context::tracer_provider())
+            .tracer_provider(crate::context::tracer_provider($variant))
             .meter_provider(crate::context::meter_provider())
             .metrics($variant.ends_with("-metrics"))
             .skip_unsampled($variant.contains("skipped"))

@@ -94,8 +94,7 @@ pub(crate) async fn run(variant: &str, bounds: Bounds) -> anyhow::Result<Figures
         if variant.starts_with("span-") {
             let broker = carrier_tests::kafka().await.brokers().rsplit_once(':');
             let server = broker.map(|(address, port)| (address.into(), port.parse().unwrap_or(9_092)));
-            let is_recorded = context::is_recorded(variant);
-            let spans = Spans { server, ..Spans::new(&context::tracer_provider(), topic, is_recorded) };
+            let spans = Spans { server, ..Spans::new(&context::tracer_provider(variant), topic) };
             let ending = Ending(deliveries.clone());
             let producer: BaseProducer<_> = BaseProducer::from_config_and_context(&config, ending)?;
             let send = || producer.send(spans.record(topic, &BODY)).map_err(|(error, _)| error);

@@ -46,9 +46,9 @@ async fn main() -> ExitCode {
 }
 
 async fn one_run(part: &str, variant: &str, messages: &str) -> anyhow::Result<bool> {
-    let bounds = Bounds::new(messages.parse()?);
+    let bounds = Bounds::new(messages.parse()?, if part == plan::SOAK { 30 } else { 4 });
     let figures = match part {
-        "soak" => return soak::run(bounds).await,
+        plan::SOAK => return soak::run(variant, bounds).await,
         "kafka" | "kafka-level1" => kafka::run(variant, bounds).await,
         "rabbitmq" => rabbitmq::run(variant, bounds).await,
         _ => bail!("there is no such part"),

@@ -8,7 +8,7 @@ use carrier_measure::PARENT;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::uri::AMQPUri;
-use lapin::{BasicProperties, Confirmation};
+use lapin::{BasicProperties, Channel, Confirmation};
 use opentelemetry::Context;
 
 use crate::BODY;
@@ -20,16 +20,21 @@ const IN_FLIGHT: usize = 512;
 /// Messages before the clock starts.
 const FIRST: u32 = 2_000;
 
-pub(crate) async fn run(variant: &str, bounds: Bounds) -> anyhow::Result<Figures> {
-    let rabbitmq = carrier_tests::rabbitmq().await;
-    let uri: AMQPUri = rabbitmq.url().parse().map_err(|_| anyhow!("AMQP_URL is no AMQP URL"))?;
-    let channel = rabbitmq.channel().await;
+/// A channel with confirms, and a queue that goes away with the connection and never holds many messages.
+pub(crate) async fn queue() -> anyhow::Result<(Channel, ShortString)> {
+    let channel = carrier_tests::rabbitmq().await.channel().await;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    // It goes away with the connection, and never holds many messages.
     let mut arguments = FieldTable::default();
     arguments.insert("x-max-length".into(), AMQPValue::LongInt(1_000));
     let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
     let queue = channel.queue_declare("".into(), options, arguments).await?.name().clone();
+    Ok((channel, queue))
+}
+
+pub(crate) async fn run(variant: &str, bounds: Bounds) -> anyhow::Result<Figures> {
+    let rabbitmq = carrier_tests::rabbitmq().await;
+    let uri: AMQPUri = rabbitmq.url().parse().map_err(|_| anyhow!("AMQP_URL is no AMQP URL"))?;
+    let (channel, queue) = queue().await?;
 
     let _parent = context::enter(variant);
     context::install();

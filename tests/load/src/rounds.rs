@@ -39,10 +39,9 @@ pub(crate) async fn measure(is_quick: bool, names: &[&str]) -> anyhow::Result<bo
     }
     if wanted(SOAK) {
         let messages = if is_quick { 50_000 } else { 1_000_000 };
-        let what = "messages to Kafka and back in one process, half by level 1 and half by level 2 with recorded spans \
-                    and metrics.";
-        let table = client.run(SOAK, "all", messages);
-        take("Soak", table.map(|table| format!("{} {what}\n\n{table}", grouped(messages.into()))));
+        for (broker, title) in [("kafka", "Soak: Kafka"), ("rabbitmq", "Soak: RabbitMQ")] {
+            take(title, client.run(SOAK, broker, messages));
+        }
     }
     let text = format!(
         "Bodies of 100 bytes; client and broker share one machine ({} CPUs, load average {before} before and {} after).\n\n\

@@ -18,14 +18,12 @@ pub(crate) struct Spans {
     pub(crate) level_1: Propagation,
     pub(crate) topic: Arc<str>,
     pub(crate) server: Option<(Arc<str>, i64)>,
-    /// What the provider's sampler says.
-    pub(crate) is_recorded: bool,
 }
 
 impl Spans {
-    pub(crate) fn new(provider: &SdkTracerProvider, topic: &str, is_recorded: bool) -> Self {
+    pub(crate) fn new(provider: &SdkTracerProvider, topic: &str) -> Self {
         let tracer = provider.tracer("by hand");
-        Self { tracer, level_1: own(), topic: topic.into(), server: None, is_recorded }
+        Self { tracer, level_1: own(), topic: topic.into(), server: None }
     }
 
     /// A record with the context of its span, which has the attributes of level 2's span.

@@ -6,9 +6,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use rustix::time::{ClockId, clock_gettime};
 
-/// No run takes longer: it reports what it did until then.
-const LIMIT: Duration = Duration::from_secs(240);
-
 /// Messages a second, microseconds of CPU time for one message (of all threads of the process), and the most memory that
 /// the process ever had, in MiB.
 pub(crate) type Figures = [f64; 3];
@@ -21,8 +18,9 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    pub(crate) fn new(messages: u32) -> Self {
-        Self { messages, until: Instant::now() + LIMIT }
+    /// No run takes longer: it reports what it did until then.
+    pub(crate) fn new(messages: u32, minutes: u64) -> Self {
+        Self { messages, until: Instant::now() + Duration::from_secs(60 * minutes) }
     }
 
     /// The same end for another number of messages.

@@ -23,11 +23,11 @@ pub struct Point {
     pub unit: String,
     /// Sorted by key.
     pub attributes: Attributes,
-    /// A counter's value, or how many values a histogram has.
+    /// The value of a counter or of a gauge of integers, or how many values a histogram has.
     pub count: u64,
-    /// The sum of a histogram's values; zero for a counter.
+    /// The sum of a histogram's values, or the value of a gauge of doubles; zero for the others.
     pub sum: f64,
-    /// A histogram's buckets; none for a counter.
+    /// A histogram's buckets; none for the others.
     pub bounds: Vec<f64>,
 }
 
@@ -129,6 +129,14 @@ fn points_of(metric: &Metric) -> Vec<Point> {
             .data_points()
             .map(|data| point(data.attributes().collect(), data.value(), 0.0, Vec::new()))
             .collect(),
-        other => panic!("{} is neither a histogram nor a counter: {other:?}", metric.name()),
+        AggregatedMetrics::U64(MetricData::Gauge(gauge)) => gauge
+            .data_points()
+            .map(|data| point(data.attributes().collect(), data.value(), 0.0, Vec::new()))
+            .collect(),
+        AggregatedMetrics::F64(MetricData::Gauge(gauge)) => gauge
+            .data_points()
+            .map(|data| point(data.attributes().collect(), 1, data.value(), Vec::new()))
+            .collect(),
+        other => panic!("{} is neither a histogram nor a counter nor a gauge: {other:?}", metric.name()),
     }
 }

@@ -7,6 +7,10 @@ mod budget;
 mod foreign;
 mod forwarding;
 mod instrumentation;
+/// The same tests with spans through `tracing`: `support` looks at the name of the module.
+#[path = "instrumentation/mod.rs"]
+#[allow(clippy::duplicate_mod, reason = "each test runs in both modes")]
+mod instrumentation_through_tracing;
 mod instrumented;
 mod io_loop;
 mod load;

@@ -10,6 +10,10 @@ mod consumers;
 mod forwarding;
 mod groups;
 mod instrumentation;
+/// The same tests with spans through `tracing`: `support` looks at the name of the module.
+#[path = "instrumentation/mod.rs"]
+#[allow(clippy::duplicate_mod, reason = "each test runs in both modes")]
+mod instrumentation_through_tracing;
 mod instrumented;
 mod no_context;
 mod producers;

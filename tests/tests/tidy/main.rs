@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic, reason = "a test fails by panicking")]
 
+mod archive;
 mod arrows;
 mod contract;
 mod graph;

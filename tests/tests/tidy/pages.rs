@@ -5,6 +5,8 @@
 use std::fs;
 use std::path::Path;
 
+const LIBRARIES: [&str; 3] = ["carrier-core", "carrier-amqp", "carrier-kafka"];
+
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -50,9 +52,24 @@ fn the_readme_names_the_versions_of_the_manifest() {
         "rdkafka",
     ];
     for name in names {
-        assert_eq!(in_readme(name), value("Cargo.toml", name), "{name}");
+        assert_eq!(in_readme(name), lines_of(&value("Cargo.toml", name)), "{name}");
     }
-    assert!(value("Cargo.toml", "version").starts_with(&(in_readme("carrier") + ".")));
+    for library in LIBRARIES {
+        assert!(version_of(library).starts_with(&(in_readme("carrier") + ".")), "{library}");
+    }
+}
+
+/// The release lines of a requirement: `0.32, 0.33` of `>=0.32, <0.34`.
+fn lines_of(requirement: &str) -> String {
+    let Some((from, to)) = requirement.strip_prefix(">=0.").and_then(|rest| rest.split_once(", <0.")) else {
+        return requirement.to_owned();
+    };
+    let number = |text: &str| text.parse::<u32>().unwrap_or_else(|error| panic!("{requirement}: {error}"));
+    (number(from)..number(to)).map(|line| format!("0.{line}")).collect::<Vec<_>>().join(", ")
+}
+
+fn version_of(library: &str) -> String {
+    value(&format!("{library}/Cargo.toml"), "version")
 }
 
 #[test]
@@ -65,23 +82,32 @@ fn the_readme_names_the_minimum_rust_versions_of_the_crates() {
 }
 
 #[test]
-fn the_three_libraries_depend_on_each_other_in_exactly_their_version() {
-    let version = value("Cargo.toml", "version");
-    for name in ["carrier-core", "carrier-amqp", "carrier-kafka"] {
-        assert_eq!(value("Cargo.toml", name), format!("={version}"), "{name}");
+fn a_compatible_release_of_a_library_fits_the_others() {
+    for name in LIBRARIES {
+        let (required, version) = (value("Cargo.toml", name), version_of(name));
+        // A caret requirement of the same 0.x line, which is not newer than the library.
+        let numbers = |text: &str| text.split('.').map(str::parse).collect::<Result<Vec<u32>, _>>();
+        let (Ok(required), Ok(version)) = (numbers(&required), numbers(&version)) else {
+            panic!("{name}: {required} is no caret requirement");
+        };
+        assert!(required[..2] == version[..2] && required <= version, "{name}: {required:?}, {version:?}");
     }
 }
 
 #[test]
-fn the_changelog_has_the_version() {
-    let heading = format!("## {}", value("Cargo.toml", "version"));
-    assert!(read("CHANGELOG.md").lines().any(|line| line.starts_with(&heading)));
+fn the_changelog_has_each_librarys_version() {
+    let page = read("CHANGELOG.md");
+    for library in LIBRARIES {
+        let release = format!("{library} {}", version_of(library));
+        let mut headings = page.lines().filter(|line| line.starts_with("## "));
+        assert!(headings.any(|line| line.contains(&release)), "{release}");
+    }
 }
 
 #[test]
 fn the_changelog_names_the_clients_of_the_readme() {
     let line =
-        ["opentelemetry", "lapin", "rdkafka"].map(|name| format!("{name} {}", in_readme(name))).join(", ");
+        ["opentelemetry", "lapin", "rdkafka"].map(|name| format!("{name} {}", in_readme(name))).join("; ");
     assert!(read("CHANGELOG.md").contains(&line), "{line}");
 }
 

@@ -27,10 +27,10 @@ fn the_libraries_have_at_most_10_500_lines_of_code() {
 
 /// Every line of Rust counts.
 #[test]
-fn the_machinery_has_at_most_4_000_lines() {
+fn the_machinery_has_at_most_5_000_lines() {
     let lines = MACHINERY.map(|folder| {
         let files = crate::files(folder).into_iter().filter(|file| file.ends_with(".rs"));
         (folder, files.map(|file| crate::read(&file).lines().count()).sum())
     });
-    assert_at_most(4_000, &lines);
+    assert_at_most(5_000, &lines);
 }

@@ -9,7 +9,7 @@ use super::*;
 /// Starts and ends the span of a record, without a producer.
 fn send(kafka: &Instrumentation, headers: OwnedHeaders) -> OwnedHeaders {
     let mut record = BaseRecord::<[u8], [u8]>::to("dead").headers(headers);
-    kafka.send(&mut record).0.ended(Ok(()));
+    kafka.send(&mut record, None).0.ended(Ok(()));
     record.headers.unwrap()
 }
 

@@ -94,6 +94,32 @@ fn an_id_that_is_set_for_all_clients_is_that_of_all_clients() {
     assert_eq!(of_consumer(&recorded), client(["b", "2", "all", "billing"]));
 }
 
+#[test]
+fn a_broker_and_a_cluster_that_are_set_are_those_of_all_clients() {
+    let several = config(&[("bootstrap.servers", "c:3,d:4"), ("group.id", "billing")]);
+    let unset = recorded(|builder| builder.config(&several));
+    assert_eq!(of_consumer(&unset), client(["", "", "", "billing"]));
+    for port in [Some(9), None] {
+        let set =
+            recorded(|builder| builder.server("kafka.example", port).config(&several).config(&producers()));
+        let port = port.map(|port| port.to_string()).unwrap_or_default();
+        assert_eq!(of_consumer(&set), client(["kafka.example", &port, "", "billing"]));
+        for config in [several.clone(), producers()] {
+            let [address, found, ..] = of_producer(&set, &config);
+            assert_eq!(
+                (address.as_deref(), found.unwrap_or_default()),
+                (Some("kafka.example"), port.clone())
+            );
+        }
+    }
+    let set = recorded(|builder| builder.cluster_id("old").config(&several).cluster_id("c-1"));
+    drop(set.kafka.process(message(&Context::new(), "t", b"p")));
+    drop(set.kafka.base_producer(&several).unwrap().send(BaseRecord::<(), str>::to("a\0b")));
+    let spans = set.exporter.get_finished_spans().unwrap();
+    let ids: Vec<_> = spans.iter().map(|span| attribute_of(span, "messaging.kafka.cluster.id")).collect();
+    assert_eq!(ids, [Some("c-1".into()), Some("c-1".into())]);
+}
+
 /// A cluster, and the configuration of a producer with transactions.
 fn transactional() -> (MockCluster<'static, DefaultProducerContext>, ClientConfig) {
     let cluster = MockCluster::new(1).unwrap();

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use carrier_examples::{connect, rabbitmq, variable, without_password};
+use carrier_examples::{connect, rabbitmq, unique_name, variable, without_password};
 use carrier_kafka::Instrumentation;
-use carrier_kafka::instrumentation::FutureProducer;
-use carrier_tests::unique_name;
+use carrier_kafka::instrumentation::{ClientStatistics, FutureProducer};
 use lapin::options::{BasicConsumeOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::uri::AMQPUri;
@@ -52,6 +51,8 @@ impl Kafka {
         };
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &brokers);
+        // For the metrics of the clients themselves. A service needs them every few seconds.
+        config.set("statistics.interval.ms", "20");
         let asked: BaseProducer = config
             .create()
             .with_context(|| format!("KAFKA_BROKERS={brokers} cannot be used as an address"))?;
@@ -91,14 +92,14 @@ impl Kafka {
             // Kafka answers a fetch as soon as there is a message, the mock only at the end of this time.
             config.set("fetch.wait.max.ms", "5");
         }
-        // librdkafka wants a group even where none is joined. Others may have one of this name: nothing is committed.
+        // Others may have a group of this name: it is only for this topic, and the worker commits by itself.
         config.set("group.id", PACKING).set("enable.auto.commit", "false");
         config
     }
 
     /// Returns a consumer of the topic from its beginning.
-    pub(crate) fn consumer(&self) -> anyhow::Result<StreamConsumer> {
-        let consumer: StreamConsumer = self.consumer_config().create()?;
+    pub(crate) fn consumer(&self, kafka: &Instrumentation) -> anyhow::Result<Orders> {
+        let consumer: Orders = self.consumer_config().create_with_context(kafka.statistics())?;
         // A worker would subscribe. That takes a new group three seconds, and this one is alone.
         let mut partitions = TopicPartitionList::new();
         // The topic is new. `Offset::Beginning` would ask for the offset, half a second after the leader is known.
@@ -125,6 +126,9 @@ impl Kafka {
 fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(LIMIT)).operation_timeout(Some(LIMIT))
 }
+
+/// A consumer whose context records librdkafka's statistics: its lag among them.
+pub(crate) type Orders = StreamConsumer<ClientStatistics>;
 
 /// A connection for each of the two services: they share nothing but the broker.
 pub(crate) struct RabbitMq {

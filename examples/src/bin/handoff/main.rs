@@ -32,7 +32,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::{task, time};
 
-use crate::brokers::{Kafka, RabbitMq};
+use crate::brokers::{Kafka, Orders, RabbitMq};
 use crate::gateway::Gateway;
 use crate::hops::{AMQP, Arrived, Demo, GATEWAY, KAFKA, PACKING, SHIPPING, SHOP};
 use crate::options::Options;
@@ -82,7 +82,8 @@ async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let services = names.map(Service::new);
     let handed_over = time::timeout(LIMIT, hand_over(&services, &kafka, rabbitmq.as_ref(), options)).await;
     kafka.tidy().await;
-    let arrived =
+    // The metrics of the consumer are there as long as it is.
+    let (arrived, _consumer) =
         handed_over.map_err(|_| anyhow!("the order did not get through within {} s", LIMIT.as_secs()))??;
     let steps: Vec<Step> = services.iter().map(Service::steps).collect::<Result<Vec<_>, _>>()?.concat();
 
@@ -103,13 +104,14 @@ async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Starts the services, has the shop buy something, and waits until the last worker is done.
+/// Starts the services, has the shop buy something, and waits until the last worker is done. Returns the headers that
+/// arrived, and the consumer.
 async fn hand_over(
     [shop, gateway, packing, shipping]: &[Service; 4],
     kafka: &Kafka,
     rabbitmq: Option<&RabbitMq>,
     options: &Options,
-) -> anyhow::Result<Vec<Arrived>> {
+) -> anyhow::Result<(Vec<Arrived>, Arc<Orders>)> {
     let (sender, mut arrived) = unbounded_channel();
     let failing = if options.fails { hops::way(options.with_amqp).last().copied() } else { None };
     let demo = Demo { lost: options.lost, linked: options.linked, failing, arrived: Arc::new(sender) };
@@ -127,12 +129,9 @@ async fn hand_over(
         let amqp = packing.amqp(&rabbitmq.uri).propagation(demo.propagation(&AMQP)).build();
         next = Some((amqp.channel(rabbitmq.publisher().await?), rabbitmq.queue.clone()));
     }
-    let packing = Packing {
-        kafka: packing.kafka(&kafka.consumer_config()).relation(demo.relation(&KAFKA)).build(),
-        consumer: kafka.consumer().context("Kafka gave no consumer")?,
-        next,
-        demo: demo.clone(),
-    };
+    let instrumented = packing.kafka(&kafka.consumer_config()).relation(demo.relation(&KAFKA)).build();
+    let consumer = Arc::new(kafka.consumer(&instrumented).context("Kafka gave no consumer")?);
+    let packing = Packing { consumer: Arc::clone(&consumer), kafka: instrumented, next, demo: demo.clone() };
     workers.spawn(packing.work());
     let instrumented = gateway.kafka(&kafka.config).propagation(demo.propagation(&KAFKA)).build();
     let gateway = Gateway {
@@ -147,5 +146,5 @@ async fn hand_over(
     while let Some(done) = workers.join_next().await {
         done.context("a service ended early")??;
     }
-    Ok(std::iter::from_fn(|| arrived.try_recv().ok()).collect())
+    Ok((std::iter::from_fn(|| arrived.try_recv().ok()).collect(), consumer))
 }

@@ -1,5 +1,6 @@
 //! Packing: a worker that picks an order up from Kafka and hands the parcel to RabbitMQ.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -8,20 +9,24 @@ use carrier_kafka::ExtractFrom as _;
 use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable};
-use rdkafka::consumer::StreamConsumer;
+use rdkafka::consumer::{CommitMode, Consumer as _};
 use tokio::time;
 
+use crate::brokers::Orders;
 use crate::hops::{AMQP, Demo, KAFKA};
 
 /// The worker still has another order in its hands, so this one waits.
 const BUSY: Duration = Duration::from_millis(45);
+
+/// Several of librdkafka's intervals.
+const STATISTICS: Duration = Duration::from_millis(100);
 
 /// So that there is something to see: real work takes time.
 const WORK: Duration = Duration::from_millis(35);
 
 pub(crate) struct Packing {
     pub(crate) kafka: carrier_kafka::Instrumentation,
-    pub(crate) consumer: StreamConsumer,
+    pub(crate) consumer: Arc<Orders>,
     /// The queue behind it and the channel to it; without one the order's way ends here.
     pub(crate) next: Option<(Channel, String)>,
     pub(crate) demo: Demo,
@@ -35,6 +40,9 @@ impl Packing {
         self.demo.saw(&KAFKA, &order.reader());
         let order = self.kafka.process(order);
         let packed = order.run(self.pack()).await;
+        self.consumer.commit_message(&order, CommitMode::Async)?;
+        // The next order does not come. The statistics of this one come while the consumer waits.
+        let _nothing = time::timeout(STATISTICS, self.consumer.recv()).await;
         // The order's own failure is on its span, and ends nothing else.
         if self.demo.failing.is_some_and(|hop| *hop == KAFKA) { Ok(()) } else { packed }
     }

@@ -5,7 +5,7 @@ use std::{env, fs};
 
 use anyhow::Context as _;
 use carrier_core::StoredContext;
-use carrier_tests::unique_name;
+use carrier_examples::unique_name;
 use rusqlite::{Connection, OptionalExtension as _};
 
 /// For Debezium, which reads the outbox in place of a relay, the column is `tracingspancontext` and what goes into it

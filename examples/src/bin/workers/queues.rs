@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use carrier_amqp::instrumentation::Route;
-use carrier_tests::unique_name;
+use carrier_examples::unique_name;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};

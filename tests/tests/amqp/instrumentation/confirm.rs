@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use carrier_tests::telemetry::{Recorder, assert_same_duration};
 use carrier_tests::{rabbitmq, unique_name};
 use futures::FutureExt as _;
 use lapin::options::QueueDeclareOptions;
@@ -16,7 +17,7 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
 
-use super::support::{Program, confirmed, mandatory};
+use super::support::{Program, confirmed, is_through_tracing, mandatory};
 use crate::support::{table, text, within};
 
 #[tokio::test]
@@ -138,7 +139,8 @@ async fn the_span_ends_when_the_confirmation_arrives_and_not_when_it_is_awaited(
     let sent = program.span("send");
     let took = sent.end_time.duration_since(sent.start_time).unwrap();
     assert!(took < Duration::from_secs(1), "{took:?}");
-    assert_eq!(program.meters.point("messaging.client.operation.duration").sum, took.as_secs_f64());
+    let measured = program.meters.point("messaging.client.operation.duration").sum;
+    assert_same_duration(measured, took.as_secs_f64(), is_through_tracing());
 }
 
 #[tokio::test]
@@ -180,7 +182,7 @@ impl SpanProcessor for Panics {
 async fn a_span_processor_that_panics_loses_no_span_of_another_dropped_confirmation() {
     let ends = Arc::new(AtomicUsize::new(0));
     let provider = SdkTracerProvider::builder().with_span_processor(Panics(Arc::clone(&ends))).build();
-    let program = Program::with(|builder| builder.tracer_provider(provider)).await;
+    let program = Program::recorded_by(Recorder::of(provider), |builder| builder).await;
     for number in 1..=10 {
         // A confirmation that arrives at once ends the span here.
         let sent = AssertUnwindSafe(program.sent("", &program.queue.name)).catch_unwind().await;
@@ -197,7 +199,7 @@ async fn a_span_processor_that_panics_loses_no_span_of_another_dropped_confirmat
 #[tokio::test]
 async fn a_span_processor_that_panics_loses_no_returned_message() {
     let provider = SdkTracerProvider::builder().with_span_processor(Panics(Arc::default())).build();
-    let program = Program::with(|builder| builder.tracer_provider(provider)).await;
+    let program = Program::recorded_by(Recorder::of(provider), |builder| builder).await;
     let unroutable = unique_name("nowhere");
     let mut confirms = Vec::new();
     while confirms.len() < 100 {

@@ -1,7 +1,9 @@
 //! Spans and metrics of level 2, as a real RabbitMQ makes them: whole spans are compared.
 
+mod again;
 mod batch;
 mod broker_stops;
+mod call;
 mod confirm;
 mod existing;
 mod frame;

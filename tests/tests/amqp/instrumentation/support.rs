@@ -11,6 +11,7 @@ use lapin::types::AMQPValue;
 use lapin::{BasicProperties, Confirmation};
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, Tracer as _};
+use tracing::subscriber::{DefaultGuard, set_default};
 
 use crate::support::{Queue, next, table, within};
 
@@ -21,6 +22,13 @@ pub(crate) struct Program {
     pub(crate) amqp: Instrumentation,
     pub(crate) queue: Queue,
     channel: Channel,
+    /// The thread's `tracing` subscriber, if spans are created through it.
+    _subscriber: Option<DefaultGuard>,
+}
+
+/// Whether spans are created through `tracing`: each test is compiled twice.
+pub(crate) fn is_through_tracing() -> bool {
+    module_path!().contains("through_tracing")
 }
 
 impl Program {
@@ -31,14 +39,23 @@ impl Program {
     pub(crate) async fn with(
         choose: impl FnOnce(AmqpInstrumentationBuilder) -> AmqpInstrumentationBuilder,
     ) -> Self {
-        let (recorder, meters) = (Recorder::new(), Meters::new());
+        Self::recorded_by(Recorder::new(), choose).await
+    }
+
+    pub(crate) async fn recorded_by(
+        recorder: Recorder,
+        choose: impl FnOnce(AmqpInstrumentationBuilder) -> AmqpInstrumentationBuilder,
+    ) -> Self {
+        let meters = Meters::new();
+        let subscriber = is_through_tracing().then(|| set_default(recorder.subscriber()));
         let builder = Instrumentation::builder()
+            .tracing_spans(is_through_tracing())
             .tracer_provider(recorder.provider().clone())
             .meter_provider(meters.provider().clone())
             .body_size(true);
         let (amqp, queue) = (choose(builder).build(), Queue::new().await);
         let channel = amqp.channel(queue.channel.clone());
-        Self { recorder, meters, amqp, queue, channel }
+        Self { recorder, meters, amqp, queue, channel, _subscriber: subscriber }
     }
 
     pub(crate) fn channel(&self) -> &Channel {

@@ -69,8 +69,7 @@ fn unsampled() -> Context {
 async fn under_an_unsampled_parent_no_span_is_started_where_that_is_chosen() {
     for skips in [true, false] {
         let recorder = Recorder::sampling(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)));
-        let provider = recorder.provider().clone();
-        let program = Program::with(|builder| builder.tracer_provider(provider).skip_unsampled(skips)).await;
+        let program = Program::recorded_by(recorder, |builder| builder.skip_unsampled(skips)).await;
         program.publish().with_context(unsampled()).await;
         let delivery = program.received().await;
         let carried = extract(&delivery).span().span_context().clone();
@@ -79,6 +78,6 @@ async fn under_an_unsampled_parent_no_span_is_started_where_that_is_chosen() {
         assert!(!carried.is_sampled());
         let delivery = program.amqp.process(&program.queue.name, delivery);
         delivery.run(async { delivery.ack(ack()).await }).await.unwrap();
-        assert_eq!(recorder.spans().len(), 0);
+        assert_eq!(program.recorder.spans().len(), 0);
     }
 }

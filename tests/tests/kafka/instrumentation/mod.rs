@@ -1,6 +1,8 @@
 //! Spans and metrics of level 2, as a real Kafka makes them: whole spans are compared.
 
+mod again;
 mod batch;
+mod call;
 mod confirm;
 mod existing;
 mod handlers;
@@ -10,6 +12,7 @@ mod producer;
 mod rebalance;
 mod relation;
 mod settle;
+mod statistics;
 mod support;
 mod suppressed;
 mod tracing;

@@ -11,6 +11,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::StreamConsumer;
 use rdkafka::message::{BorrowedMessage, OwnedHeaders};
 use rdkafka::producer::FutureRecord;
+use tracing::subscriber::{DefaultGuard, set_default};
 
 pub(crate) use carrier_tests::{LIMIT, within};
 
@@ -28,6 +29,13 @@ pub(crate) struct Service {
     pub(crate) recorder: Recorder,
     pub(crate) meters: Meters,
     pub(crate) kafka: Instrumentation,
+    /// The thread's `tracing` subscriber, if spans are created through it.
+    _subscriber: Option<DefaultGuard>,
+}
+
+/// Whether spans are created through `tracing`: each test is compiled twice.
+pub(crate) fn is_through_tracing() -> bool {
+    module_path!().contains("through_tracing")
 }
 
 /// A service that samples everything.
@@ -42,14 +50,16 @@ pub(crate) async fn service_with(
     let meters = Meters::new();
     let mut config = config().await;
     config.set("group.id", GROUP);
+    let subscriber = is_through_tracing().then(|| set_default(recorder.subscriber()));
     let builder = Instrumentation::builder()
+        .tracing_spans(is_through_tracing())
         .config(&config)
         .propagation(propagation())
         .tracer_provider(recorder.provider().clone())
         .meter_provider(meters.provider().clone())
         .body_size(true);
     let kafka = choose(builder).build();
-    Service { recorder, meters, kafka }
+    Service { recorder, meters, kafka, _subscriber: subscriber }
 }
 
 /// W3C trace context and baggage; nothing global is set.
@@ -70,6 +80,13 @@ impl Service {
         assert_eq!(last.name, format!("send {topic}"));
         last.span_context
     }
+}
+
+/// Calls on a thread that may block, with the same `tracing` subscriber as here.
+pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    let dispatch = tracing::dispatcher::get_default(Clone::clone);
+    let call = move || tracing::dispatcher::with_default(&dispatch, call);
+    tokio::task::spawn_blocking(call).await.unwrap()
 }
 
 pub(crate) async fn broker() -> &'static Kafka {
@@ -172,6 +189,18 @@ pub(crate) async fn sending(topic: &str) -> Whole {
         [("messaging.destination.name", topic.to_owned().into()), ("messaging.message.body.size", 7.into())];
     let span = Whole::new(format!("send {topic}"), SpanKind::Producer);
     span.with(every("send", "send").await).with(destination)
+}
+
+/// The span of a request of seven bytes whose reply was awaited.
+pub(crate) async fn requesting(topic: &str, reply_topic: &str) -> Whole {
+    let request: [Attribute; 4] = [
+        ("messaging.destination.name", topic.to_owned().into()),
+        ("messaging.message.body.size", 7.into()),
+        ("messaging.message.conversation_id", "17".into()),
+        ("carrier.reply.destination", reply_topic.to_owned().into()),
+    ];
+    let span = Whole::new(format!("request {topic}"), SpanKind::Client);
+    span.with(every("request", "send").await).with(request)
 }
 
 pub(crate) fn at(partition: &'static str, offset: i64) -> [Attribute; 2] {

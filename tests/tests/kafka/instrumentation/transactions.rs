@@ -9,7 +9,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::producer::{BaseRecord, Producer as _};
 
 use super::support::{
-    Attribute, CLIENT, LIMIT, Service, at, config, of_none, sending, server, service_with, topic,
+    self, Attribute, CLIENT, LIMIT, Service, at, config, of_none, sending, server, service_with, topic,
 };
 
 async fn transactional(service: &Service) -> (ThreadedProducer, Value) {
@@ -25,7 +25,7 @@ async fn blocking(
     call: impl FnOnce(&ThreadedProducer) -> KafkaResult<()> + Send + 'static,
 ) {
     let producer = producer.clone();
-    tokio::task::spawn_blocking(move || call(&producer)).await.unwrap().unwrap();
+    support::blocking(move || call(&producer)).await.unwrap();
 }
 
 /// Sends a message in a transaction, ends that, and returns the spans.

@@ -10,8 +10,8 @@ use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseRecord, FutureRecord};
 
 use super::support::{
-    Attribute, CLIENT, LIMIT, Service, config, sending, server, service, service_with, topic, unreachable,
-    within,
+    Attribute, CLIENT, LIMIT, Service, blocking, config, sending, server, service, service_with, topic,
+    unreachable, within,
 };
 use crate::raw;
 
@@ -138,13 +138,13 @@ async fn a_producer_that_is_dropped_ends_the_spans_of_what_it_has_queued() {
     config.set("message.timeout.ms", "60000").set("client.id", CLIENT);
     let kafka = service.kafka.clone();
     // rdkafka waits in the drop for what is queued.
-    let dropped = tokio::task::spawn_blocking(move || {
+    let dropped = blocking(move || {
         let producer = kafka.base_producer(&config).unwrap();
         for _ in 0..3 {
             producer.send(BaseRecord::to("orders").key("17").payload("payload")).unwrap();
         }
     });
-    within("the drop", dropped).await.unwrap();
+    within("the drop", dropped).await;
     let spans = service.recorder.spans();
     let error = KafkaError::MessageProduction(RDKafkaErrorCode::PurgeQueue);
     assert_eq!((spans.len(), service.recorder.open_spans()), (3, 0));
