@@ -16,7 +16,7 @@ use super::metrics::{QueueTime, Received};
 use super::operation::{Destination, Operation, OperationType};
 use super::outcome::Failure;
 use super::process::Process;
-use super::relation::{Choice, Current, Sender};
+use super::relation::{Choice, Current, Sender, unobserved};
 use super::span::{OperationSpan, Start, as_i64};
 use crate::TextMapReader;
 
@@ -43,7 +43,7 @@ impl Instrumentation {
                 _ => self.propagation.extract(&reader),
             });
             return Batch {
-                contexts: contexts.collect(),
+                contexts: contexts.map(unobserved).collect(),
                 process: Process::unobserved(self, Context::current()),
             };
         }
@@ -51,9 +51,8 @@ impl Instrumentation {
         let parent = match Current::read(self.ambient) {
             Current::Suppressed => {
                 let contexts = messages.into_iter().map(|(reader, ..)| self.propagation.extract(&reader));
-                let contexts = contexts.map(|cx| cx.with_telemetry_suppressed()).collect();
-                let context = Context::new().with_telemetry_suppressed();
-                return Batch { contexts, process: Process::unobserved(self, context) };
+                let process = Process::unobserved(self, unobserved(Context::new()));
+                return Batch { contexts: contexts.map(unobserved).collect(), process };
             }
             Current::Parent(current) => current,
             Current::Ignored => Context::new(),

@@ -22,7 +22,7 @@ use super::message::IncomingMessage;
 use super::metrics::{QueueTime, Received};
 use super::operation::{Destination, Operation, OperationType};
 use super::outcome::{Cancellation, ErrorTypes, Failure, Settlement};
-use super::relation::{Choice, Current, Placement, Sender};
+use super::relation::{Choice, Current, Placement, Sender, unobserved};
 use super::settle::{Settlements, Settling};
 use super::span::{OperationSpan, Start};
 #[cfg(feature = "tracing-spans")]
@@ -46,13 +46,14 @@ impl Instrumentation {
     ) -> Process {
         match self.filters.of(OperationType::Process, false, || message.destination()) {
             Filter::Observe => {}
-            Filter::CarryOnly => return Process::unobserved(self, self.propagation.extract(reader)),
+            Filter::CarryOnly => {
+                return Process::unobserved(self, unobserved(self.propagation.extract(reader)));
+            }
             Filter::Skip => return Process::unobserved(self, Context::current()),
         }
         let current = Current::read(self.ambient);
         if matches!(current, Current::Suppressed) {
-            let context = self.propagation.extract(reader).with_telemetry_suppressed();
-            return Process::unobserved(self, context);
+            return Process::unobserved(self, unobserved(self.propagation.extract(reader)));
         }
         let start = self.telemetry.start_time();
         let queue_time =

@@ -153,6 +153,14 @@ impl Current {
     }
 }
 
+/// A context for what has no span. If telemetry is suppressed now, it stays suppressed there.
+pub(super) fn unobserved(context: Context) -> Context {
+    match Context::is_current_telemetry_suppressed() {
+        true => context.with_telemetry_suppressed(),
+        false => context,
+    }
+}
+
 /// The context that a message brought, and the valid spans in addition to it: untrusted or conflicting ones.
 pub(super) struct Sender {
     pub(super) context: Context,

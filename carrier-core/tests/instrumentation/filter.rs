@@ -70,6 +70,20 @@ fn skip_leaves_the_message_alone_and_keeps_the_current_context() {
 }
 
 #[test]
+fn what_is_left_out_stays_suppressed() {
+    for filter in [Filter::CarryOnly, Filter::Skip] {
+        let telemetry = Telemetry::new();
+        let instrumentation = filtered(&telemetry, filter);
+        let suppressed = Context::enter_telemetry_suppressed_scope();
+        let process = instrumentation.process(from_orders(), &sent(), nobody);
+        let batch = instrumentation.process_batch(orders(), [(sent(), from_orders(), nobody)], nobody);
+        drop(suppressed);
+        let all = [process.context(), batch.context(), &batch.contexts()[0]];
+        assert_eq!(all.map(Context::is_telemetry_suppressed), [true; 3], "{filter:?}");
+    }
+}
+
+#[test]
 fn other_destinations_are_observed() {
     let telemetry = Telemetry::new();
     let instrumentation = filtered(&telemetry, Filter::Skip);
