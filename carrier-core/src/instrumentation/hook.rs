@@ -212,9 +212,11 @@ impl Hook for CapturedHeaders {
     fn recorded(&self, message: &MessageView<'_>, details: &mut Details<'_>) {
         let parts = message.parts();
         let hidden = parts.key.filter(|key| parts.is_key_hidden && !key.is_empty());
+        // As a header of the same bytes is shown.
+        let hidden = hidden.map(|key| FieldValue::Bytes(key).to_text());
         for (name, key) in &self.0 {
             let values = message.message.headers().texts(name).into_iter();
-            let values = values.filter(|value| Some(value.as_bytes()) != hidden).take(MAX_VALUES);
+            let values = values.filter(|value| Some(value) != hidden.as_ref()).take(MAX_VALUES);
             let values: Vec<StringValue> = values.map(|value| bounded(&value, MAX_VALUE).into()).collect();
             if !values.is_empty() {
                 details.set(key.clone(), Value::Array(Array::String(values)));

@@ -8,6 +8,7 @@ use carrier_core::instrumentation::{
     Destination, Details, Ended, Failure, Hook, IncomingMessage, MessageParts, MessageView, OperationType,
     OutgoingMessage, StartTime,
 };
+use carrier_core::{FieldValue, TextMapReader};
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision};
@@ -48,13 +49,18 @@ impl Hook for Told {
 
 /// A message with a key.
 struct Keyed {
+    key: &'static [u8],
     is_hidden: bool,
+}
+
+fn keyed(is_hidden: bool) -> Keyed {
+    Keyed { key: b"person-17", is_hidden }
 }
 
 impl Keyed {
     fn parts(&self) -> MessageParts<'_> {
         let mut parts = MessageParts::default();
-        parts.key = Some(b"person-17");
+        parts.key = Some(self.key);
         parts.is_key_hidden = self.is_hidden;
         parts.body = Some(b"body");
         parts
@@ -96,7 +102,7 @@ fn hooked(span: Seen, names: &'static str, key: i64, outcome: &'static str) -> S
 fn a_hook_sees_the_message_of_each_operation_and_its_end() {
     let (telemetry, told) = (Telemetry::new(), Told::default());
     let instrumentation = telemetry.builder().hook(told.clone()).build();
-    let keyed = || Keyed { is_hidden: false };
+    let keyed = || keyed(false);
     let mut message = headers(&[("x-tenant", "a")]);
     instrumentation.send(keyed(), &mut message, |_| {}).ended(Ok(()));
     let received = headers(&[("x-tenant", "a")]);
@@ -223,12 +229,32 @@ fn the_contexts_own_headers_and_a_hidden_key_are_never_captured() {
         message.push(("tracestate".to_owned(), "a=1".to_owned()));
         message.push(("baggage".to_owned(), "a=1".to_owned()));
         message.push(("x-person".to_owned(), "person-17".to_owned()));
-        drop(instrumentation.process(Keyed { is_hidden }, &message, |_| {}));
+        drop(instrumentation.process(keyed(is_hidden), &message, |_| {}));
         telemetry.seen()
     };
     let span = Seen::process("orders").id(7, 1).child_of(8);
     assert_eq!(captured(true), std::slice::from_ref(&span));
     assert_eq!(captured(false), [span.with("carrier.message.header.x-person", strings(&["person-17"]))]);
+}
+
+#[test]
+fn a_hidden_key_that_is_no_text_is_not_captured_in_digits() {
+    struct Bytes(&'static [u8]);
+    impl TextMapReader for Bytes {
+        fn entries(&self) -> impl Iterator<Item = (&str, FieldValue<'_>)> {
+            [("x-person", FieldValue::Bytes(self.0))].into_iter()
+        }
+    }
+    let captured = |is_hidden| {
+        let telemetry = Telemetry::new();
+        let instrumentation = telemetry.builder().capture_headers(["x-person"]).build();
+        let message = Keyed { key: b"\xff\x01", is_hidden };
+        drop(instrumentation.process(message, &Bytes(b"\xff\x01"), |_| {}));
+        telemetry.seen()
+    };
+    assert_eq!(captured(true), [Seen::process("orders")]);
+    let shown = Seen::process("orders").with("carrier.message.header.x-person", strings(&["0xff01"]));
+    assert_eq!(captured(false), [shown]);
 }
 
 #[test]
@@ -256,7 +282,7 @@ fn the_bodys_size_is_on_spans_only_if_it_is_wanted() {
     for is_wanted in [false, true] {
         let telemetry = Telemetry::new();
         let instrumentation = telemetry.builder().body_size(is_wanted).build();
-        let keyed = || Keyed { is_hidden: true };
+        let keyed = || keyed(true);
         instrumentation.send(keyed(), &mut headers(&[]), |_| {}).ended(Ok(()));
         drop(instrumentation.process(keyed(), &headers(&[]), |_| {}));
         let expected = [Seen::send("orders"), Seen::process("orders").id(101, 2)];
