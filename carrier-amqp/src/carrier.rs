@@ -121,19 +121,27 @@ fn texts(table: Option<&FieldTable>, name: &str) -> Vec<String> {
 fn scalar(value: &AMQPValue) -> String {
     match value {
         AMQPValue::Boolean(value) => value.to_string(),
-        AMQPValue::ShortShortInt(value) => value.to_string(),
-        AMQPValue::ShortShortUInt(value) => value.to_string(),
-        AMQPValue::ShortInt(value) => value.to_string(),
-        AMQPValue::ShortUInt(value) => value.to_string(),
-        AMQPValue::LongInt(value) => value.to_string(),
-        AMQPValue::LongUInt(value) => value.to_string(),
-        AMQPValue::LongLongInt(value) => value.to_string(),
         AMQPValue::Float(value) => value.to_string(),
         AMQPValue::Double(value) => value.to_string(),
         AMQPValue::Timestamp(value) => value.to_string(),
         AMQPValue::ShortString(value) => value.to_string(),
-        other => text(other).to_text(),
+        other => integer(other).map_or_else(|| text(other).to_text(), |value| value.to_string()),
     }
+}
+
+/// An integer of any width.
+pub(crate) fn integer(value: &AMQPValue) -> Option<i64> {
+    Some(match *value {
+        AMQPValue::ShortShortInt(value) => value.into(),
+        AMQPValue::ShortShortUInt(value) => value.into(),
+        AMQPValue::ShortInt(value) => value.into(),
+        AMQPValue::ShortUInt(value) => value.into(),
+        AMQPValue::LongInt(value) => value.into(),
+        AMQPValue::LongUInt(value) => value.into(),
+        AMQPValue::LongLongInt(value) => value,
+        AMQPValue::Timestamp(value) => i64::try_from(value).ok()?,
+        _ => return None,
+    })
 }
 
 /// Returns whether the table has an old field that no new one overwrites.

@@ -10,8 +10,8 @@ use lapin::BasicProperties;
 use lapin::message::{BasicGetMessage, Delivery};
 use lapin::types::ShortString;
 
-use super::redelivery::integer;
 use super::{Instrumentation, Redelivery, Route};
+use crate::carrier::integer;
 use crate::{ExtractFrom, FieldTableReader};
 
 /// A message that can be processed: lapin's `Delivery` or `BasicGetMessage`, owned, borrowed, or in an `Arc` or `Box`.

@@ -5,6 +5,7 @@ use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
 
 use super::attribute;
+use crate::carrier::integer;
 
 /// How often a message was delivered and dead-lettered before, read from the broker's headers and from our own.
 ///
@@ -153,21 +154,6 @@ const MAX_ENTRIES: usize = 128;
 
 fn count(table: &FieldTable, key: &str) -> Option<u64> {
     integer(table.inner().get(key)?).and_then(|count| u64::try_from(count).ok())
-}
-
-/// An integer of any width.
-pub(super) fn integer(value: &AMQPValue) -> Option<i64> {
-    Some(match *value {
-        AMQPValue::ShortShortInt(value) => value.into(),
-        AMQPValue::ShortShortUInt(value) => value.into(),
-        AMQPValue::ShortInt(value) => value.into(),
-        AMQPValue::ShortUInt(value) => value.into(),
-        AMQPValue::LongInt(value) => value.into(),
-        AMQPValue::LongUInt(value) => value.into(),
-        AMQPValue::LongLongInt(value) => value,
-        AMQPValue::Timestamp(value) => i64::try_from(value).ok()?,
-        _ => return None,
-    })
 }
 
 /// The broker's names are short strings, so it did not write a longer text.
