@@ -147,3 +147,45 @@ async fn a_cancellation_is_no_failure_if_that_is_chosen() {
         assert_eq!(settlement.unwrap().value.as_str(), "not_settled");
     }
 }
+
+#[test]
+fn a_hook_sees_routing_key_ids_and_body_and_a_context_of_another_type_is_counted() {
+    use std::sync::{Arc, Mutex};
+
+    use lapin::types::{AMQPValue, FieldTable};
+    use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+    use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
+
+    struct Parts(Arc<Mutex<Vec<String>>>);
+    impl Hook for Parts {
+        fn recorded(&self, message: &MessageView<'_>, _: &mut Details<'_>) {
+            let MessageParts { key, routing_key, body, reply_to, conversation_id, .. } = message.parts();
+            self.0
+                .lock()
+                .unwrap()
+                .push(format!("{key:?} {routing_key:?} {body:?} {reply_to:?} {conversation_id:?}"));
+        }
+    }
+    let (seen, exporter) = (Arc::default(), InMemoryMetricExporter::default());
+    let meters = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
+    let recorded = recorded(|builder| builder.hook(Parts(Arc::clone(&seen))).meter_provider(meters.clone()));
+    let mut headers = FieldTable::default();
+    headers.insert("traceparent".into(), AMQPValue::LongInt(7));
+    let mut delivery = delivery(&Context::new(), b"17");
+    let properties = BasicProperties::default().with_headers(headers);
+    delivery.properties = properties.with_reply_to("replies".into()).with_correlation_id("c-1".into());
+    drop(recorded.amqp.process("orders", delivery));
+    let expected = r#"None Some("") Some([49, 55]) Some("replies") Some("c-1")"#;
+    assert_eq!(*seen.lock().unwrap(), [expected]);
+    meters.force_flush().unwrap();
+    let exported = exporter.get_finished_metrics().unwrap();
+    let all = exported.iter().flat_map(|resource| resource.scope_metrics()).flat_map(|scope| scope.metrics());
+    let found = all.filter(|metric| metric.name() == attribute::RECEIVED_CONTEXTS).flat_map(|metric| {
+        let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { panic!("no counter") };
+        let points = sum.data_points().flat_map(|point| point.attributes());
+        points
+            .filter(|pair| pair.key.as_str() == attribute::CONTEXT_STATUS)
+            .map(|pair| pair.value.to_string())
+    });
+    assert_eq!(found.collect::<Vec<_>>(), ["wrong_type"]);
+}

@@ -95,3 +95,27 @@ fn a_batch_of_one_says_everything_on_its_span_and_one_of_none_is_no_trouble() {
     assert_eq!((span, links), (owned(&expected), vec![vec![]]));
     assert_eq!(batch(&[]), (owned(&[("batch.message_count", "0")]), vec![]));
 }
+
+#[test]
+fn a_header_with_the_value_of_a_hidden_key_is_not_captured() {
+    let captured = |message_key| {
+        let recorded =
+            recorded(|builder| builder.message_key(message_key).capture_headers(["customer", "region"]));
+        let header = |key, value| rdkafka::message::Header { key, value: Some(value) };
+        let headers = OwnedHeaders::new().insert(header("customer", "17")).insert(header("region", "eu"));
+        let key = Some(b"17".to_vec());
+        let message =
+            OwnedMessage::new(None, key, "orders".into(), Timestamp::NotAvailable, 0, 0, Some(headers));
+        drop(recorded.kafka.process(message));
+        let span = recorded.one();
+        ["customer", "region"].map(|name| {
+            let key = format!("carrier.message.header.{name}");
+            super::attribute_of(&span, &key).map(|value| value.to_string())
+        })
+    };
+    let (customer, region) = (Some("[\"17\"]".to_owned()), Some("[\"eu\"]".to_owned()));
+    for hidden in [MessageKey::Off, MessageKey::Hashed] {
+        assert_eq!(captured(hidden), [None, region.clone()], "{hidden:?}");
+    }
+    assert_eq!(captured(MessageKey::Plain), [customer, region]);
+}
