@@ -134,7 +134,7 @@ fn a_sampler_sees_what_a_hook_adds_at_the_start_and_nothing_else() {
 }
 
 #[test]
-fn a_hook_is_told_of_an_end_that_nobody_records() {
+fn a_hook_is_told_of_an_end_that_is_not_recorded() {
     let (telemetry, told) = (Telemetry::sampled_by(Sampler::AlwaysOff), Told::default());
     let instrumentation = telemetry.builder().metrics(false).hook(told.clone()).build();
     instrumentation.send(orders, &mut headers(&[]), |_| {}).ended(Err(Failure::new("broken", "")));
