@@ -84,8 +84,9 @@ impl Recorder {
         let (exporter, open) = (InMemorySpanExporter::default(), OpenSpans::default());
         let provider = SdkTracerProvider::builder()
             .with_sampler(sampler)
-            .with_span_processor(open.clone())
             .with_simple_exporter(exporter.clone())
+            // Told last: a span that is not open any more has been exported.
+            .with_span_processor(open.clone())
             .build();
         Self { provider, exporter, open }
     }
